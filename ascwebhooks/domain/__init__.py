@@ -1,0 +1,1 @@
+"""Decisions: pure functions and values; clock, chance and network come in as arguments."""

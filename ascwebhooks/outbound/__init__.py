@@ -1,0 +1,1 @@
+"""The network: the libcurl loop, the resolver and the address guard."""

@@ -1,0 +1,1 @@
+"""Use cases: what happens in what order, and where a transaction ends."""

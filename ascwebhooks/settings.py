@@ -1,0 +1,272 @@
+"""Settings: the only reader of the environment.
+
+Order of precedence: the environment (``ASCWEBHOOKS_…``), then what a running
+``ascwebhooks up`` wrote to ``HOME_DIR/runtime.env``, then the defaults here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import marshmallow as ma
+from dotenv import dotenv_values
+from marshmallow import validate
+
+from ascwebhooks.errors import SettingsInvalid
+
+PREFIX = "ASCWEBHOOKS_"
+RUNTIME_FILE = "runtime.env"
+KEY_RING_FILE = "encryption.keys"
+SECRET_SETTINGS = frozenset({"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL"})
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What this process was told; frozen, passed in, never looked up again.
+
+    Durations end in their unit, sizes in ``_bytes``.
+    """
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    encryption_keys: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+    home_dir: Path = Path("var")
+    bind: str = "127.0.0.1:8380"
+    region: str = "default"
+    allowed_networks: tuple[Network, ...] = ()
+    allow_http: bool = False
+    ca_file: str | None = None
+    stream: str = "asc:events"
+    stream_group: str = "ascwebhooks"
+    ingest_batch: int = 500
+    retention_days: int = 30
+    dedupe_days: int = 7
+    partitions_ahead_days: int = 14
+    lease_s: int = 60
+    max_transfers: int = 1000
+    deliver_threads: int = 8
+    deliver_processes: int = 1
+    log_level: str = "INFO"
+    log_format: str = "json"
+
+    def require_database_url(self) -> str:
+        """Return the database's URL.
+
+        Raises:
+            SettingsInvalid: If there is none.
+        """
+        return _required("DATABASE_URL", self.database_url)
+
+    def require_redis_url(self) -> str:
+        """Return the URL of the Redis or Valkey server.
+
+        Raises:
+            SettingsInvalid: If there is none.
+        """
+        return _required("REDIS_URL", self.redis_url)
+
+    def require_encryption_keys(self) -> tuple[tuple[str, bytes], ...]:
+        """Return the key ring, the wrapping key first.
+
+        Raises:
+            SettingsInvalid: If it is empty.
+        """
+        if not self.encryption_keys:
+            _required("ENCRYPTION_KEYS", None)
+        return self.encryption_keys
+
+
+def _required(name: str, value: str | None) -> str:
+    if value:
+        return value
+    raise SettingsInvalid(
+        f"{PREFIX}{name} is not set. Set it, or start the embedded engines with "
+        f"'ascwebhooks up' in this directory.",
+        setting=PREFIX + name,
+    )
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        environ: The process environment.
+
+    Raises:
+        SettingsInvalid: If one is wrong; the message names it.
+    """
+    home = Path(environ.get(PREFIX + "HOME_DIR") or "var").absolute()
+    merged = {**_runtime(home), **environ, PREFIX + "HOME_DIR": str(home)}
+    if not merged.get(PREFIX + "ENCRYPTION_KEYS"):
+        merged[PREFIX + "ENCRYPTION_KEYS"] = _key_ring(home)
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in merged.items()
+        if name.startswith(PREFIX) and value != ""
+    }
+    try:
+        return Settings(**_SettingsSchema().load(given))
+    except ma.ValidationError as error:
+        name, problems = sorted(error.normalized_messages().items())[0]
+        setting = PREFIX + str(name).upper()
+        raise SettingsInvalid(
+            f"{setting}: {_first(problems)}", setting=setting
+        ) from error
+
+
+def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
+    """Return the settings as JSON-ready values under their environment names.
+
+    Args:
+        settings: What to show.
+        show_secrets: Whether passwords and keys are shown or masked.
+    """
+    values = {
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "ENCRYPTION_KEYS": ",".join(
+            f"{key_id}:{base64.b64encode(key).decode()}"
+            for key_id, key in settings.encryption_keys
+        ),
+        "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
+        "HOME_DIR": str(settings.home_dir),
+    }
+    values = {
+        each.name.upper(): values.get(each.name.upper(), getattr(settings, each.name))
+        for each in fields(Settings)
+    }
+    if not show_secrets:
+        values["ENCRYPTION_KEYS"] = ",".join(
+            f"{key_id}:***" for key_id, _ in settings.encryption_keys
+        )
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            values[name] = _mask_password(values[name])
+    return values
+
+
+def _mask_password(url: str | None) -> str | None:
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, host = authority.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    if not password:
+        return url
+    return f"{scheme}{separator}{user}{colon}***{at}{host}{slash}{path}"
+
+
+def _runtime(home: Path) -> dict[str, str]:
+    path = home / RUNTIME_FILE
+    if not path.is_file():
+        return {}
+    return {k: v for k, v in dotenv_values(path).items() if v is not None}
+
+
+def _key_ring(home: Path) -> str:
+    path = home / KEY_RING_FILE
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _first(problems: Any) -> str:
+    while isinstance(problems, dict | list) and problems:
+        problems = (
+            problems[0] if isinstance(problems, list) else next(iter(problems.values()))
+        )
+    return str(problems)
+
+
+class _KeyRing(ma.fields.Field[tuple[tuple[str, bytes], ...]]):
+    """``id:base64,id:base64``: keys of 32 bytes, the first wraps."""
+
+    def _deserialize(
+        self, value: str, *_: Any, **__: Any
+    ) -> tuple[tuple[str, bytes], ...]:
+        return tuple(self._key(each.strip()) for each in value.split(","))
+
+    def _key(self, text: str) -> tuple[str, bytes]:
+        key_id, colon, encoded = text.partition(":")
+        if not (colon and key_id):
+            raise ma.ValidationError("each key is 'id:base64', separated by commas.")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise ma.ValidationError(f"key {key_id!r} is not base64.") from error
+        if len(key) != 32:
+            raise ma.ValidationError(
+                f"key {key_id!r} has {len(key)} bytes; AES-256 needs 32."
+            )
+        return key_id, key
+
+
+class _Networks(ma.fields.Field[tuple[Network, ...]]):
+    """CIDRs separated by commas."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[Network, ...]:
+        try:
+            return tuple(
+                ipaddress.ip_network(each.strip()) for each in value.split(",")
+            )
+        except ValueError as error:
+            raise ma.ValidationError(
+                f"{error}; give CIDRs such as 10.1.0.0/16, separated by commas."
+            ) from error
+
+
+def _url(schemes: tuple[str, ...]) -> validate.Regexp:
+    return validate.Regexp(
+        rf"(?:{'|'.join(schemes)})://", error=f"the URL starts with {schemes[0]}://."
+    )
+
+
+def _count(low: int, high: int) -> ma.fields.Integer:
+    return ma.fields.Integer(validate=validate.Range(low, high))
+
+
+class _SettingsSchema(ma.Schema):
+    """How each setting is written in the environment."""
+
+    class Meta:
+        """Foreign ASCWEBHOOKS_ variables are none of this process's business."""
+
+        unknown = ma.EXCLUDE
+
+    database_url = ma.fields.String(validate=_url(("postgresql", "postgres")))
+    redis_url = ma.fields.String(
+        validate=_url(("redis", "rediss", "valkey", "valkeys", "unix"))
+    )
+    encryption_keys = _KeyRing()
+    home_dir = ma.fields.Function(deserialize=Path)
+    bind = ma.fields.String(
+        validate=validate.Regexp(r"[^\s:]+:\d+\Z", error="give host:port.")
+    )
+    region = ma.fields.String(
+        validate=validate.Regexp(
+            r"[a-z0-9][a-z0-9-]{0,31}\Z", error="lower-case letters, digits and '-'."
+        )
+    )
+    allowed_networks = _Networks()
+    allow_http = ma.fields.Boolean()
+    ca_file = ma.fields.String()
+    stream = ma.fields.String()
+    stream_group = ma.fields.String()
+    ingest_batch = _count(1, 5000)
+    retention_days = _count(8, 3650)
+    dedupe_days = _count(1, 365)
+    partitions_ahead_days = _count(2, 365)
+    lease_s = _count(5, 3600)
+    max_transfers = _count(1, 10_000)
+    deliver_threads = _count(1, 64)
+    deliver_processes = _count(1, 64)
+    log_level = ma.fields.String(
+        validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+    )
+    log_format = ma.fields.String(validate=validate.OneOf(["json", "console"]))

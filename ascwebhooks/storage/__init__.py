@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey: every statement, every key."""

@@ -1,0 +1,1 @@
+"""Celery in: decode a message, call a service."""

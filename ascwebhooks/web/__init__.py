@@ -1,0 +1,1 @@
+"""HTTP in: decode a request, call a service."""
