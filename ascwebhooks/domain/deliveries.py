@@ -106,9 +106,7 @@ class Decision:
 _DELIVERED = Decision(Status.DELIVERED)
 
 
-def decide(
-    outcome: Outcome, step: int, policy: RetryPolicy, spread: float
-) -> Decision:
+def decide(outcome: Outcome, step: int, policy: RetryPolicy, spread: float) -> Decision:
     """Return what ``outcome`` leads to.
 
     Only a whole 2xx succeeds; a redirect is a failure, since following it would
@@ -133,7 +131,5 @@ def decide(
         )
     wait = retry_delay(policy, step, spread, outcome.retry_after)
     if wait is None:
-        return Decision(
-            Status.DEAD_LETTERED, dead_reason=DeadReason.ATTEMPTS_EXHAUSTED
-        )
+        return Decision(Status.DEAD_LETTERED, dead_reason=DeadReason.ATTEMPTS_EXHAUSTED)
     return Decision(Status.PENDING, retry_in=wait)

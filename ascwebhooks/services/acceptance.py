@@ -1,0 +1,132 @@
+"""Accepting: from a gateway's bytes to an event and the deliveries it causes.
+
+A batch is one transaction.  What is not valid becomes a row too, with the
+reason, in that same transaction; nothing is only logged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from ascwebhooks.domain import events
+from ascwebhooks.domain.events import Event, Rejected
+from ascwebhooks.services.batches import Batch, Intake, Refusal, Verdict
+from ascwebhooks.services.routes import Routes
+from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.storage.unit_of_work import UnitOfWork, is_bad_data
+
+log = structlog.get_logger()
+
+Numbered = tuple[int, Event]
+
+
+class Acceptance:
+    """The one way in, for the stream and for HTTP."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        sealing: Sealing,
+        *,
+        entropy: Callable[[int], bytes],
+        ring: Callable[[set[Due]], None],
+    ) -> None:
+        """Take the parts; ``ring`` is called after each commit."""
+        self._uow = uow
+        self._sealing = sealing
+        self._entropy = entropy
+        self._ring = ring
+        self._routes = Routes()
+
+    def accept(
+        self,
+        raws: Sequence[bytes],
+        *,
+        via: str,
+        tenant_id: str | None = None,
+        only: UUID | None = None,
+    ) -> list[Verdict]:
+        """Accept or refuse each event; what is returned is committed.
+
+        Args:
+            raws: CloudEvents in JSON, one each.
+            via: How they came: ``stream``, ``http`` or ``test``.
+            tenant_id: The only tenant whose events are taken; any if None.
+            only: The one endpoint that gets them, instead of those subscribed.
+
+        Returns:
+            A verdict for each, in the same order.
+
+        Raises:
+            Unavailable: If the database is away; what was not committed by then
+                is accepted when the same call is made again.
+        """
+        intake = Intake(raws, via, tenant_id, only)
+        parsed: list[Numbered] = []
+        refusals: list[Refusal] = []
+        for position, raw in enumerate(raws):
+            try:
+                parsed.append((position, _parse(raw, tenant_id)))
+            except Rejected as verdict:
+                refusals.append(Refusal(position, verdict.code, verdict.detail))
+        verdicts = self._commit(intake, parsed, refusals)
+        return [verdicts[position] for position in range(len(raws))]
+
+    def _commit(
+        self, intake: Intake, parsed: list[Numbered], refusals: list[Refusal]
+    ) -> dict[int, Verdict]:
+        """Write one transaction; halve what the database refuses until one is left."""
+        try:
+            return self._write(intake, parsed, refusals)
+        except (DBAPIError, ValueError) as error:
+            if not is_bad_data(error) or not parsed:
+                raise
+            log.warning("batch_refused_by_database", events=len(parsed))
+        if len(parsed) == 1:
+            detail = "the database refused a value in this event."
+            refusal = Refusal(parsed[0][0], "database_refused", detail)
+            return self._commit(intake, [], [*refusals, refusal])
+        half = len(parsed) // 2
+        first = self._commit(intake, parsed[:half], refusals)
+        return first | self._commit(intake, parsed[half:], [])
+
+    def _write(
+        self, intake: Intake, parsed: list[Numbered], refusals: list[Refusal]
+    ) -> dict[int, Verdict]:
+        with self._uow() as uow:
+            routes = self._routes.of(uow, [event.tenant_id for _, event in parsed])
+            batch = Batch(uow, self._sealing, self._entropy, intake, routes)
+            batch.write(parsed, refusals)
+            uow.after_commit(lambda: self._ring(batch.rings))
+            uow.commit()
+        _log(batch, intake.via)
+        return batch.verdicts
+
+
+def _parse(raw: bytes, only_tenant: str | None) -> Event:
+    event = events.parse(raw)
+    if only_tenant is not None and event.tenant_id != only_tenant:
+        raise Rejected(
+            "tenant_not_permitted", f"this key is for the tenant {only_tenant!r} alone."
+        )
+    return event
+
+
+def _log(batch: Batch, via: str) -> None:
+    log.info(
+        "events_accepted",
+        via=via,
+        events=len(batch.events),
+        deliveries=len(batch.deliveries),
+        duplicates=len(batch.verdicts) - len(batch.events) - len(batch.refusals),
+        rejected=len(batch.refusals),
+    )
+    if batch.refusals:
+        codes = Counter(refusal.code for refusal in batch.refusals)
+        log.warning("events_rejected", via=via, codes=dict(codes))

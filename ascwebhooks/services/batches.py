@@ -1,0 +1,249 @@
+"""One transaction of accepting: dedupe, match, and write events and deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.events import Event
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.rejection import Peeked, peek
+from ascwebhooks.services.routes import TenantRoutes
+from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
+from ascwebhooks.storage.events import NewDelivery, NewEvent, NewKey
+from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.storage.models import RejectedEvent
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+EVENT_TABLE = "event"
+REJECTED_TABLE = "rejected_event"
+#: So much of what was rejected is kept: all of it, unless it is absurd.
+_KEPT_RAW_BYTES = 512 * 1024
+
+
+class Accepted(NamedTuple):
+    """An event that is kept, or that was kept before."""
+
+    id: UUID
+    source_id: str
+    duplicate: bool
+    deliveries: int
+
+
+class Refused(NamedTuple):
+    """An event that is not kept, and why; it stands in the rejected events."""
+
+    code: str
+    detail: str
+
+
+Verdict = Accepted | Refused
+
+
+class Refusal(NamedTuple):
+    """An event that will not be accepted, by its position in the intake."""
+
+    position: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What came in, and on what terms (``acceptance.Acceptance.accept``)."""
+
+    raws: Sequence[bytes]
+    via: str
+    tenant_id: str | None
+    only: UUID | None
+
+
+class Batch:
+    """What one transaction writes; the caller commits it.
+
+    All ids carry the millisecond at which it began, by PostgreSQL's clock.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWork,
+        sealing: Sealing,
+        entropy: Callable[[int], bytes],
+        intake: Intake,
+        routes: dict[str, TenantRoutes],
+    ) -> None:
+        self._uow = uow
+        self._sealing = sealing
+        self._entropy = entropy
+        self._intake = intake
+        self._routes = routes
+        self._now = uow.now()
+        self.events: list[NewEvent] = []
+        self.deliveries: list[NewDelivery] = []
+        self.refusals: list[Refusal] = []
+        self.rings: set[Due] = set()
+        self.verdicts: dict[int, Verdict] = {}
+
+    def write(
+        self, parsed: Sequence[tuple[int, Event]], refusals: Sequence[Refusal]
+    ) -> None:
+        """Write all of it.
+
+        Args:
+            parsed: Valid events by their position in the intake.
+            refusals: What is known to be refused.
+        """
+        self.refusals.extend(refusals)
+        known = [each for each in parsed if self._is_known(*each)]
+        for position, event, event_id in self._new(known):
+            self._add(position, event, event_id)
+        self._uow.events.add_all(self.events)
+        self._uow.events.add_deliveries(self.deliveries, self._now)
+        self._reject()
+
+    def _new_ids(self, count: int) -> list[UUID]:
+        ms = int(self._now.timestamp() * 1000)
+        return ids.uuid7_batch(ms, self._entropy(ids.random_bytes(count)))
+
+    def _refuse(self, position: int, code: str, detail: str) -> None:
+        self.refusals.append(Refusal(position, code, detail))
+
+    def _is_known(self, position: int, event: Event) -> bool:
+        if event.tenant_id in self._routes:
+            return True
+        detail = f"there is no tenant {event.tenant_id!r}; create it, then resubmit."
+        self._refuse(position, "unknown_tenant", detail)
+        return False
+
+    def _new(self, known: Sequence[tuple[int, Event]]) -> list[tuple[int, Event, UUID]]:
+        """Return the events that are new; the others get their verdict here."""
+        keys = [
+            self._key(event, event_id)
+            for (_, event), event_id in zip(
+                known, self._new_ids(len(known)), strict=True
+            )
+        ]
+        first: dict[tuple[str, bytes], NewKey] = {}
+        for key in keys:
+            first.setdefault((key.tenant_id, key.digest), key)
+        claimed = self._uow.events.claim_keys([first[name] for name in sorted(first)])
+        taken = self._uow.events.keys(
+            [name for name, key in first.items() if key.event_id not in claimed]
+        )
+        before = first | taken
+        new = []
+        for (position, event), key in zip(known, keys, strict=True):
+            if key.event_id in claimed:
+                new.append((position, event, key.event_id))
+            else:
+                self._repeat(position, event, key, before[key.tenant_id, key.digest])
+        return new
+
+    def _key(self, event: Event, event_id: UUID) -> NewKey:
+        return NewKey(
+            event.tenant_id,
+            events.digest(event.source, event.source_id),
+            event_id,
+            self._sealing.content_hash(event.tenant_id, events.content(event)),
+        )
+
+    def _repeat(self, position: int, event: Event, key: NewKey, before: NewKey) -> None:
+        if key.content_hash == before.content_hash:
+            self.verdicts[position] = Accepted(
+                before.event_id, event.source_id, duplicate=True, deliveries=0
+            )
+            return
+        shown = ids.show(Kind.EVENT, before.event_id)
+        detail = f"{shown} came with the same source and id and other content."
+        self._refuse(position, "id_conflict", detail)
+
+    def _add(self, position: int, event: Event, event_id: UUID) -> None:
+        sealed = self._sealing.seal(
+            event.tenant_id,
+            day_scope(event_id),
+            EVENT_TABLE,
+            event_id,
+            events.keep(event, self._now),
+        )
+        self.events.append(
+            NewEvent(
+                event_id,
+                event.tenant_id,
+                event.type,
+                event.source,
+                event.source_id,
+                event.time or self._now,
+                len(event.data),
+                sealed,
+            )
+        )
+        count = self._fan_out(event, event_id)
+        self.verdicts[position] = Accepted(
+            event_id, event.source_id, duplicate=False, deliveries=count
+        )
+
+    def _fan_out(self, event: Event, event_id: UUID) -> int:
+        routes = self._routes[event.tenant_id]
+        wanted = routes.matcher.match(event.type)
+        if self._intake.only is not None:
+            wanted = (self._intake.only,)
+        for delivery_id, endpoint_id in zip(
+            self._new_ids(len(wanted)), wanted, strict=True
+        ):
+            route = routes.endpoints[endpoint_id]
+            self.deliveries.append(
+                NewDelivery(
+                    delivery_id,
+                    event.tenant_id,
+                    event_id,
+                    endpoint_id,
+                    event.type,
+                    route.dead_reason,
+                )
+            )
+            if route.may_ring:
+                self.rings.add(Due(endpoint_id, route.region))
+        return len(wanted)
+
+    def _reject(self) -> None:
+        if not self.refusals:
+            return
+        seen = [peek(self._intake.raws[each.position]) for each in self.refusals]
+        owners = self._owners(seen)
+        rows = zip(self._new_ids(len(seen)), self.refusals, seen, owners, strict=True)
+        self._uow.rejected_events.add_all([self._rejected(*row) for row in rows])
+        for each in self.refusals:
+            self.verdicts[each.position] = Refused(each.code, each.detail)
+
+    def _owners(self, seen: Sequence[Peeked]) -> list[str | None]:
+        """Return whose each rejected event is; None where nobody can tell."""
+        if self._intake.tenant_id is not None:
+            return [self._intake.tenant_id] * len(seen)
+        named = {each.tenant_id for each in seen if each.tenant_id}
+        known = {row.id for row in self._uow.tenants.versions(sorted(named))}
+        return [each.tenant_id if each.tenant_id in known else None for each in seen]
+
+    def _rejected(
+        self, row_id: UUID, refusal: Refusal, seen: Peeked, owner: str | None
+    ) -> RejectedEvent:
+        raw = self._intake.raws[refusal.position]
+        kept = raw[:_KEPT_RAW_BYTES]
+        return RejectedEvent(
+            id=row_id,
+            tenant_id=owner,
+            claimed_tenant=seen.tenant_id,
+            code=refusal.code,
+            detail=refusal.detail,
+            type=seen.type,
+            source=seen.source,
+            source_id=seen.source_id,
+            via=self._intake.via,
+            size_bytes=len(raw),
+            truncated=len(kept) < len(raw),
+            sealed=self._sealing.seal(
+                owner or PLATFORM, day_scope(row_id), REJECTED_TABLE, row_id, kept
+            ),
+        )

@@ -1,0 +1,165 @@
+"""Deliveries: finding them, reading their attempts, retrying them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import EndpointState, Status
+from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import Conflict, NotFound
+from ascwebhooks.services.recording import ATTEMPT_TABLE, Detail, decode_detail
+from ascwebhooks.services.sealing import Sealing, day_scope
+from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.tenants import find_tenant
+from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.storage.models import Attempt, Delivery
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An attempt with what was sealed of it; None if its key was destroyed."""
+
+    attempt: Attempt
+    detail: Detail | None
+
+
+@dataclass(frozen=True)
+class DeliveryWithAttempts:
+    """A delivery, its attempts and the body that each of them sent."""
+
+    delivery: Delivery
+    attempts: Sequence[Opened]
+    body: bytes | None
+
+
+class Deliveries:
+    """Use cases of deliveries outside of a turn."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        sealing: Sealing,
+        targets: Targets,
+        ring: Callable[[list[Due]], None],
+    ) -> None:
+        """Take the parts."""
+        self._uow = uow
+        self._sealing = sealing
+        self._targets = targets
+        self._ring = ring
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None = None,
+        limit: int = 50,
+        status: Status | None = None,
+        endpoint_id: UUID | None = None,
+        event_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Delivery]:
+        """Return a tenant's deliveries, the newest first (``storage.deliveries``).
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return uow.deliveries.page(
+                tenant_id,
+                after=after,
+                limit=limit,
+                status=status,
+                endpoint_id=endpoint_id,
+                event_type=event_type,
+                since=since,
+                until=until,
+            )
+
+    def get(self, tenant_id: str, delivery_id: UUID) -> DeliveryWithAttempts:
+        """Return a delivery with its attempts, opened.
+
+        Raises:
+            NotFound: If the tenant has no such delivery.
+        """
+        with self._uow() as uow:
+            delivery = _find(uow, tenant_id, delivery_id)
+            attempts = uow.deliveries.attempts(delivery_id)
+            return DeliveryWithAttempts(
+                delivery,
+                [Opened(each, self._open(each)) for each in attempts],
+                self._body(uow, delivery),
+            )
+
+    def retry(self, tenant_id: str, delivery_id: UUID) -> Delivery:
+        """Make a delivery due now: a pending one as it is, any other anew.
+
+        A pending one keeps its place in its schedule.  One that had ended begins
+        its schedule again; its attempts stay.
+
+        Raises:
+            NotFound: If the tenant has no such delivery.
+            Conflict: If its endpoint is disabled or deleted.
+        """
+        with self._uow() as uow:
+            delivery = _find(uow, tenant_id, delivery_id)
+            endpoint = uow.endpoints.find(tenant_id, delivery.endpoint_id)
+            if endpoint is None:
+                raise Conflict("the delivery's endpoint was deleted.")
+            if endpoint.state == EndpointState.DISABLED:
+                raise Conflict("the delivery's endpoint is disabled; resume it first.")
+            # The mailbox before the delivery, as everywhere; then the state holds.
+            box = uow.mailboxes.lock([endpoint.id])[0]
+            if box.state not in (EndpointState.ACTIVE, EndpointState.PAUSED):
+                raise Conflict("the delivery's endpoint was disabled a moment ago.")
+            delivery = uow.deliveries.reopen(tenant_id, delivery_id)
+            due = Due(endpoint.id, endpoint.region)
+            uow.after_commit(lambda: self._ring([due]))
+            uow.commit()
+        log.info(
+            "delivery_retried_by_hand",
+            tenant_id=tenant_id,
+            delivery_id=ids.show(Kind.DELIVERY, delivery_id),
+        )
+        return delivery
+
+    def _open(self, attempt: Attempt) -> Detail | None:
+        try:
+            plain = self._sealing.unseal(
+                attempt.tenant_id,
+                day_scope(attempt.delivery_id),
+                ATTEMPT_TABLE,
+                attempt.id,
+                bytes(attempt.sealed),
+            )
+        except CannotOpen:
+            return None
+        return decode_detail(plain)
+
+    def _body(self, uow: UnitOfWork, delivery: Delivery) -> bytes | None:
+        try:
+            messages = self._targets.messages(uow, [delivery.event_id])
+        except CannotOpen:
+            return None
+        message = messages.get(delivery.event_id)
+        return None if message is None else message.body
+
+
+def _find(uow: UnitOfWork, tenant_id: str, delivery_id: UUID) -> Delivery:
+    delivery = uow.deliveries.find(tenant_id, delivery_id)
+    if delivery is None:
+        shown = ids.show(Kind.DELIVERY, delivery_id)
+        raise NotFound(f"there is no delivery {shown}.")
+    return delivery

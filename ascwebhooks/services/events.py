@@ -1,0 +1,130 @@
+"""Events: finding them, and what became of them at each endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.events import Kept
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import NotFound
+from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.batches import EVENT_TABLE, Accepted
+from ascwebhooks.services.endpoints import find_endpoint
+from ascwebhooks.services.sealing import Sealing, day_scope
+from ascwebhooks.services.tenants import find_tenant
+from ascwebhooks.storage.models import Delivery, Event
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class EventWithDeliveries:
+    """An event, its content if its key still exists, and its deliveries."""
+
+    event: Event
+    kept: Kept | None
+    data: bytes | None
+    deliveries: Sequence[Delivery]
+
+
+class Events:
+    """Use cases of events that were accepted."""
+
+    def __init__(
+        self, uow: Callable[[], UnitOfWork], sealing: Sealing, acceptance: Acceptance
+    ) -> None:
+        """Take the parts."""
+        self._uow = uow
+        self._sealing = sealing
+        self._acceptance = acceptance
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None = None,
+        limit: int = 50,
+        type: str | None = None,
+        source_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Event]:
+        """Return a tenant's events, the newest first (``storage.events``).
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return uow.events.page(
+                tenant_id,
+                after=after,
+                limit=limit,
+                type=type,
+                source_id=source_id,
+                since=since,
+                until=until,
+            )
+
+    def get(self, tenant_id: str, event_id: UUID) -> EventWithDeliveries:
+        """Return an event, opened, with its deliveries.
+
+        Raises:
+            NotFound: If the tenant has no such event.
+        """
+        with self._uow() as uow:
+            event = uow.events.find(tenant_id, event_id)
+            if event is None:
+                raise NotFound(f"there is no event {ids.show(Kind.EVENT, event_id)}.")
+            deliveries = uow.deliveries.of_event(tenant_id, event_id)
+        kept, data = self._open(event)
+        return EventWithDeliveries(event, kept, data, deliveries)
+
+    def send_test(self, tenant_id: str, endpoint_id: UUID, source_id: str) -> Accepted:
+        """Send an ``endpoint.test`` event to one endpoint, whatever it subscribes to.
+
+        Args:
+            tenant_id: Whose.
+            endpoint_id: Which endpoint.
+            source_id: The event's id; the same one twice is sent once.
+
+        Raises:
+            NotFound: If the tenant has no such endpoint.
+        """
+        with self._uow() as uow:
+            find_endpoint(uow, tenant_id, endpoint_id)
+            now = uow.now()
+        shown = ids.show(Kind.ENDPOINT, endpoint_id)
+        raw = json.dumps(
+            {
+                "specversion": "1.0",
+                "id": source_id,
+                "source": "/ascwebhooks",
+                "type": "endpoint.test",
+                "subject": shown,
+                "time": events.iso(now),
+                "tenantid": tenant_id,
+                "data": {"endpoint_id": shown, "reason": "requested"},
+            }
+        ).encode()
+        verdict = self._acceptance.accept([raw], via="test", only=endpoint_id)[0]
+        assert isinstance(verdict, Accepted), verdict
+        return verdict
+
+    def _open(self, event: Event) -> tuple[Kept | None, bytes | None]:
+        try:
+            plain = self._sealing.unseal(
+                event.tenant_id,
+                day_scope(event.id),
+                EVENT_TABLE,
+                event.id,
+                bytes(event.sealed),
+            )
+        except CannotOpen:
+            return None, None
+        return events.unpack(plain)

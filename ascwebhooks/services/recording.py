@@ -1,0 +1,255 @@
+"""Recording: what came of attempts, in one transaction a batch.
+
+The mailboxes are locked first, in the order of their ids.  Whoever no longer
+holds the lease changes no status, but for one thing: a whole 2xx answer turns
+what is pending into delivered, because it was.  Attempts that were made are
+recorded in every case, once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ascwebhooks.domain import health, ids
+from ascwebhooks.domain.deliveries import (
+    Decision,
+    EndpointState,
+    Outcome,
+    Status,
+    decide,
+)
+from ascwebhooks.domain.retry import RetryPolicy
+from ascwebhooks.services.sealing import Sealing, day_scope
+from ascwebhooks.storage.claims import Claimed, Failure, NewAttempt
+from ascwebhooks.storage.mailboxes import Health
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+ATTEMPT_TABLE = "attempt"
+#: A mailbox that is well is written at most so often.
+_SUCCESS_GRAIN_S = 10.0
+
+
+class Detail(msgspec.Struct, array_like=True, frozen=True):
+    """What is sealed of an attempt."""
+
+    request_headers: tuple[tuple[str, str], ...]
+    response_headers: tuple[tuple[str, str], ...]
+    response_body: bytes
+    response_truncated: bool
+
+
+encode_detail = msgspec.msgpack.Encoder().encode
+decode_detail = msgspec.msgpack.Decoder(Detail).decode
+
+
+@dataclass(slots=True)
+class Made:
+    """An attempt that was made, on its way to the database.
+
+    ``id`` is given at the first try of recording and kept for the next ones.
+    """
+
+    claimed: Claimed
+    token: UUID
+    policy: RetryPolicy
+    started_at: datetime
+    request_headers: tuple[tuple[str, str], ...]
+    outcome: Outcome
+    id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a turn has to know after a batch was recorded.
+
+    ``lost``: endpoints that are no longer to be served under their lease.
+    """
+
+    lost: frozenset[UUID]
+    gone: tuple[tuple[str, UUID], ...]
+    slow: frozenset[UUID]
+    well: frozenset[UUID]
+    statuses: dict[UUID, Status]
+
+
+class Recording:
+    """Records batches of attempts."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        sealing: Sealing,
+        *,
+        entropy: Callable[[int], bytes],
+        spread: Callable[[], float],
+    ) -> None:
+        """Take the parts; ``spread`` draws uniformly from [0, 1)."""
+        self._uow = uow
+        self._sealing = sealing
+        self._entropy = entropy
+        self._spread = spread
+
+    def record(self, made: Sequence[Made]) -> Recorded:
+        """Record attempts and move their deliveries on; return what follows.
+
+        Raises:
+            Unavailable: If the database is away; the same batch may be recorded
+                again, also if it was committed and only the answer was lost.
+        """
+        with self._uow() as uow:
+            now = uow.now()
+            boxes = {
+                box.endpoint_id: box
+                for box in uow.mailboxes.lock(
+                    list({each.claimed.endpoint_id for each in made})
+                )
+            }
+            self._name(made, now)
+            new = uow.claims.add_attempts([self._row(each) for each in made])
+            fresh = [each for each in made if each.id in new]
+            statuses, gone = self._move_on(uow, fresh, boxes)
+            changed = _health(fresh, boxes, now)
+            uow.mailboxes.save(changed)
+            uow.commit()
+        return Recorded(
+            lost=frozenset(
+                each.claimed.endpoint_id for each in made if not _served(each, boxes)
+            ),
+            gone=tuple(gone),
+            slow=frozenset(box.endpoint_id for box in changed if box.slow),
+            well=frozenset(
+                box.endpoint_id
+                for box in changed
+                if not box.slow and boxes[box.endpoint_id].slow
+            ),
+            statuses=statuses,
+        )
+
+    def _name(self, made: Sequence[Made], now: datetime) -> None:
+        nameless = [each for each in made if each.id is None]
+        ms = int(now.timestamp() * 1000)
+        fresh = ids.uuid7_batch(ms, self._entropy(ids.random_bytes(len(nameless))))
+        for each, attempt_id in zip(nameless, fresh, strict=True):
+            each.id = attempt_id
+
+    def _row(self, made: Made) -> NewAttempt:
+        claimed, outcome, timings = made.claimed, made.outcome, made.outcome.timings
+        assert made.id is not None
+        detail = Detail(
+            made.request_headers, outcome.headers, outcome.body, outcome.body_truncated
+        )
+        return NewAttempt(
+            claimed.id,
+            made.id,
+            claimed.tenant_id,
+            claimed.endpoint_id,
+            made.started_at,
+            outcome.status_code,
+            outcome.error,
+            outcome.detail,
+            outcome.address,
+            timings.dns_ms,
+            timings.connect_ms,
+            timings.tls_ms,
+            timings.first_byte_ms,
+            timings.total_ms,
+            self._sealing.seal(
+                claimed.tenant_id,
+                day_scope(claimed.id),
+                ATTEMPT_TABLE,
+                made.id,
+                encode_detail(detail),
+            ),
+        )
+
+    def _move_on(
+        self, uow: UnitOfWork, made: Sequence[Made], boxes: dict[UUID, Health]
+    ) -> tuple[dict[UUID, Status], list[tuple[str, UUID]]]:
+        delivered: dict[int, list[UUID]] = defaultdict(list)
+        failures: list[Failure] = []
+        gone: dict[UUID, tuple[str, UUID]] = {}
+        for each in made:
+            claimed, outcome = each.claimed, each.outcome
+            decision = decide(outcome, claimed.step + 1, each.policy, self._spread())
+            if decision.status is Status.DELIVERED:
+                delivered[outcome.status_code or 0].append(claimed.id)
+            elif _held(each, boxes):
+                failures.append(_failure(each, decision))
+                if decision.disable_endpoint:
+                    owner = (claimed.tenant_id, claimed.endpoint_id)
+                    gone[claimed.endpoint_id] = owner
+        moved = uow.claims.failed(sorted(failures))
+        statuses = {f.id: Status(f.status) for f in failures if f.id in moved}
+        for code, delivery_ids in sorted(delivered.items()):
+            done = uow.claims.delivered(sorted(delivery_ids), code)
+            moved |= done
+            statuses |= dict.fromkeys(done, Status.DELIVERED)
+        left = [each.claimed.id for each in made if each.claimed.id not in moved]
+        uow.claims.count_only(sorted(left))
+        return statuses, list(gone.values())
+
+
+def _held(made: Made, boxes: dict[UUID, Health]) -> bool:
+    box = boxes.get(made.claimed.endpoint_id)
+    return box is not None and box.lease_token == made.token
+
+
+def _served(made: Made, boxes: dict[UUID, Health]) -> bool:
+    box = boxes.get(made.claimed.endpoint_id)
+    return _held(made, boxes) and box is not None and box.state == EndpointState.ACTIVE
+
+
+def _failure(made: Made, decision: Decision) -> Failure:
+    return Failure(
+        made.claimed.id,
+        decision.status.value,
+        None if decision.retry_in is None else decision.retry_in.total_seconds(),
+        made.outcome.status_code,
+        made.outcome.error,
+        decision.dead_reason,
+    )
+
+
+def _health(
+    made: Sequence[Made], boxes: dict[UUID, Health], now: datetime
+) -> list[Health]:
+    outcomes: dict[UUID, list[Outcome]] = defaultdict(list)
+    for each in made:
+        if _held(each, boxes):
+            outcomes[each.claimed.endpoint_id].append(each.outcome)
+    changed = [
+        _after(boxes[endpoint_id], some, now) for endpoint_id, some in outcomes.items()
+    ]
+    return sorted(
+        (box for box in changed if _worth_writing(box, boxes[box.endpoint_id], now)),
+        key=lambda box: box.endpoint_id,
+    )
+
+
+def _after(box: Health, outcomes: Sequence[Outcome], now: datetime) -> Health:
+    failures = health.failures_in_a_row(box.consecutive_failures, outcomes)
+    succeeded = any(outcome.error is None for outcome in outcomes)
+    failed = any(outcome.error is not None for outcome in outcomes)
+    since = None if succeeded else box.failing_since
+    return box._replace(
+        consecutive_failures=failures,
+        failing_since=(since or now) if failures else None,
+        last_success_at=now if succeeded else box.last_success_at,
+        last_failure_at=now if failed else box.last_failure_at,
+        slow=health.is_slow(failures, outcomes),
+    )
+
+
+def _worth_writing(after: Health, before: Health, now: datetime) -> bool:
+    if after.consecutive_failures or before.consecutive_failures:
+        return True
+    if after.slow != before.slow or after.last_failure_at != before.last_failure_at:
+        return True
+    last = before.last_success_at
+    return last is None or (now - last).total_seconds() > _SUCCESS_GRAIN_S

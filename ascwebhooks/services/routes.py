@@ -1,0 +1,92 @@
+"""Where each tenant's events go: its subscriptions, prepared and remembered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from ascwebhooks.domain.deliveries import DeadReason, EndpointState
+from ascwebhooks.domain.matching import Matcher, Subscription
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+_REMEMBERED_TENANTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What accepting needs to know of an endpoint."""
+
+    region: str
+    state: EndpointState
+
+    @property
+    def dead_reason(self) -> DeadReason | None:
+        """Why a delivery to this endpoint is dead from the start, or None."""
+        if self.state is EndpointState.DISABLED:
+            return DeadReason.ENDPOINT_DISABLED
+        return None
+
+    @property
+    def may_ring(self) -> bool:
+        """Whether ringing it makes sense: a paused endpoint's deliveries wait."""
+        return self.state is EndpointState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRoutes:
+    """A tenant's subscriptions as they were at one version."""
+
+    version: int
+    matcher: Matcher
+    endpoints: dict[UUID, Route]
+
+
+class Routes:
+    """The routes of all tenants, each read again when its version has moved on.
+
+    Used by one thread at a time; a reader that finds an older version than
+    another one left behind reads again, which is right in every order.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, TenantRoutes] = {}
+
+    def of(self, uow: UnitOfWork, tenant_ids: Iterable[str]) -> dict[str, TenantRoutes]:
+        """Return the routes of those of these tenants that exist.
+
+        Their versions are read and held in the caller's transaction, so that they
+        are true until its commit.
+        """
+        versions = uow.tenants.versions(sorted(set(tenant_ids)))
+        found = {
+            tenant_id: known
+            for tenant_id, version in versions
+            if (known := self._known.get(tenant_id)) and known.version == version
+        }
+        stale = {row.id: row.subscriptions_version for row in versions}
+        stale = {each: stale[each] for each in stale if each not in found}
+        if stale:
+            found |= self._read(uow, stale)
+        return found
+
+    def _read(
+        self, uow: UnitOfWork, versions: dict[str, int]
+    ) -> dict[str, TenantRoutes]:
+        wanted: dict[str, list[Subscription]] = defaultdict(list)
+        endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
+        for row in uow.endpoints.routes(list(versions)):
+            tenant_id, endpoint_id, event_types, region, state = row
+            wanted[tenant_id].append(
+                Subscription(endpoint_id, tuple(event_types or ()))
+            )
+            endpoints[tenant_id][endpoint_id] = Route(region, EndpointState(state))
+        fresh = {
+            each: TenantRoutes(version, Matcher(wanted[each]), endpoints[each])
+            for each, version in versions.items()
+        }
+        if len(self._known) > _REMEMBERED_TENANTS:
+            self._known = {}
+        self._known = {**self._known, **fresh}
+        return fresh

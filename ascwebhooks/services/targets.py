@@ -1,0 +1,111 @@
+"""What a turn needs to send: each endpoint's target, each event's body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+
+from ascwebhooks import __version__
+from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.retry import RetryPolicy
+from ascwebhooks.services.batches import EVENT_TABLE
+from ascwebhooks.services.endpoints import SECRETS_TABLE, open_headers
+from ascwebhooks.services.sealing import SECRETS, Sealing, day_scope
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+USER_AGENT = f"ascwebhooks/{__version__}"
+HIDDEN = "[hidden]"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An endpoint as its requests need it."""
+
+    endpoint_id: UUID
+    tenant_id: str
+    url: str
+    host: str
+    port: int
+    lines: tuple[str, ...]
+    shown_headers: tuple[tuple[str, str], ...]
+    timeout: timedelta
+    keys: tuple[bytes, ...]
+    policy: RetryPolicy
+    max_in_flight: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """An event as it is sent, the same for every endpoint and attempt."""
+
+    id: str
+    body: bytes
+    traceparent: str | None
+    size_bytes: int
+
+
+class Targets:
+    """Reads targets and messages within a turn's transaction."""
+
+    def __init__(self, sealing: Sealing) -> None:
+        self._sealing = sealing
+
+    def of(self, uow: UnitOfWork, endpoint_ids: Sequence[UUID]) -> dict[UUID, Target]:
+        """Return the targets of these endpoints."""
+        return {
+            row.id: self._target(row) for row in uow.endpoints.targets(endpoint_ids)
+        }
+
+    def _target(self, row: Any) -> Target:
+        own = open_headers(self._sealing, row)
+        fixed = {"content-type": "application/json", "user-agent": USER_AGENT}
+        url = urlsplit(row.url)
+        return Target(
+            endpoint_id=row.id,
+            tenant_id=row.tenant_id,
+            url=row.url,
+            host=url.hostname or "",
+            port=url.port or (443 if url.scheme == "https" else 80),
+            lines=tuple(f"{name}: {value}" for name, value in {**fixed, **own}.items()),
+            shown_headers=(*fixed.items(), *((name, HIDDEN) for name in own)),
+            timeout=timedelta(seconds=row.timeout_s),
+            keys=tuple(
+                self._sealing.unseal(
+                    row.tenant_id, SECRETS, SECRETS_TABLE, secret_id, bytes(sealed)
+                )
+                for secret_id, sealed in zip(row.secret_ids, row.secrets, strict=True)
+            ),
+            policy=RetryPolicy(
+                tuple(timedelta(seconds=each) for each in row.retry_schedule_s)
+            ),
+            max_in_flight=row.max_in_flight,
+        )
+
+    def messages(
+        self, uow: UnitOfWork, event_ids: Sequence[UUID]
+    ) -> dict[UUID, Message]:
+        """Return what is sent of these events."""
+        return {row.id: self._message(row) for row in uow.events.sealed(event_ids)}
+
+    def _message(self, row: Any) -> Message:
+        plain = self._sealing.unseal(
+            row.tenant_id, day_scope(row.id), EVENT_TABLE, row.id, bytes(row.sealed)
+        )
+        kept, data = events.unpack(plain)
+        body = events.standard_body(
+            type=row.type,
+            source=row.source,
+            source_id=row.source_id,
+            tenant_id=row.tenant_id,
+            kept=kept,
+            data=data,
+        )
+        return Message(
+            ids.show(Kind.EVENT, row.id), body, kept.traceparent, row.size_bytes
+        )

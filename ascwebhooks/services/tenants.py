@@ -1,0 +1,146 @@
+"""Tenants: create, change, delete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ascwebhooks.domain.deliveries import DeadReason, EndpointState
+from ascwebhooks.errors import Conflict, InvalidInput, NotFound
+from ascwebhooks.storage.models import Tenant
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
+DEFAULT_REGION = "default"
+
+
+class Tenants:
+    """Use cases of tenants."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        end_endpoint: Callable[[UnitOfWork, str, Any, EndpointState, DeadReason], None],
+    ) -> None:
+        """Take what ends an endpoint, for tenants that are deleted."""
+        self._uow = uow
+        self._end_endpoint = end_endpoint
+
+    def create(
+        self,
+        tenant_id: str,
+        *,
+        name: str | None = None,
+        home_region: str = DEFAULT_REGION,
+        allowed_regions: Sequence[str] | None = None,
+    ) -> Tenant:
+        """Create a tenant.
+
+        Args:
+            tenant_id: What its events carry as ``tenantid``; chosen by the caller.
+            name: For people; the id if not given.
+            home_region: Where its endpoints are served unless they say otherwise.
+            allowed_regions: Where they may be served; the home region if not given.
+
+        Raises:
+            InvalidInput: If the id or a region is malformed.
+            Conflict: If the id is or was taken.
+        """
+        if not _ID.match(tenant_id):
+            raise InvalidInput(
+                "a tenant's id is 1 to 64 letters, digits, '.', '_' and '-'.",
+                field="id",
+            )
+        regions = list(allowed_regions or [home_region])
+        _check_regions(home_region, regions)
+        with self._uow() as uow:
+            if uow.tenants.exists(tenant_id):
+                raise Conflict(f"the tenant {tenant_id!r} exists already.")
+            tenant = Tenant(
+                id=tenant_id,
+                name=name or tenant_id,
+                home_region=home_region,
+                allowed_regions=regions,
+            )
+            uow.tenants.add(tenant)
+            uow.commit()
+            return tenant
+
+    def get(self, tenant_id: str) -> Tenant:
+        """Return a tenant.
+
+        Raises:
+            NotFound: If there is none.
+        """
+        with self._uow() as uow:
+            return find_tenant(uow, tenant_id)
+
+    def page(
+        self, *, after: str | None, limit: int, only: str | None = None
+    ) -> Sequence[Tenant]:
+        """Return tenants in order of id, those after ``after``, or just ``only``."""
+        with self._uow() as uow:
+            return uow.tenants.page(after=after, limit=limit, only=only)
+
+    def change(self, tenant_id: str, changes: dict[str, Any]) -> Tenant:
+        """Change ``name``, ``home_region`` or ``allowed_regions``.
+
+        Raises:
+            NotFound: If there is no such tenant.
+            InvalidInput: If a region is malformed, or the home region not allowed.
+        """
+        with self._uow() as uow:
+            uow.tenants.change_subscriptions(tenant_id)
+            tenant = find_tenant(uow, tenant_id)
+            for name, value in changes.items():
+                setattr(tenant, name, value)
+            _check_regions(tenant.home_region, tenant.allowed_regions)
+            uow.commit()
+            return tenant
+
+    def delete(self, tenant_id: str) -> None:
+        """Delete a tenant; what is pending at its endpoints is dead-lettered.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            uow.tenants.change_subscriptions(tenant_id)
+            tenant = find_tenant(uow, tenant_id)
+            for endpoint_id in sorted(uow.endpoints.all_ids(tenant_id)):
+                self._end_endpoint(
+                    uow,
+                    tenant_id,
+                    endpoint_id,
+                    EndpointState.DELETED,
+                    DeadReason.ENDPOINT_DELETED,
+                )
+            uow.tenants.delete(tenant, uow.now())
+            uow.commit()
+
+
+def find_tenant(uow: UnitOfWork, tenant_id: str) -> Tenant:
+    """Return a tenant.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    tenant = uow.tenants.find(tenant_id)
+    if tenant is None:
+        raise NotFound(f"there is no tenant {tenant_id[:64]!r}.")
+    return tenant
+
+
+def _check_regions(home: str, allowed: Sequence[str]) -> None:
+    for region in (home, *allowed):
+        if not REGION.match(region):
+            raise InvalidInput(
+                f"region {region!r}: lower-case letters, digits and '-'.",
+                field="allowed_regions",
+            )
+    if home not in allowed:
+        raise InvalidInput(
+            f"home_region {home!r} is not among allowed_regions.", field="home_region"
+        )

@@ -1,0 +1,443 @@
+"""Turns: serving the mailboxes whose leases this process holds.
+
+A Celery task brings endpoints (``Turns.take``): it takes their leases, claims
+what is due and hands it to the libcurl loop, all in its own thread.  From there
+on one thread, the desk, does the rest for all mailboxes of the process: it
+records what came of the attempts, claims more, renews leases and gives them
+back.  So a task never waits for a receiver, and batches grow with the load.
+
+No transaction is open while a request is out, and each mailbox is given back
+alone, as soon as it is empty or has been claiming for ``CLAIMING_S``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock, Thread
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, Outcome, Status
+from ascwebhooks.domain.ids import Kind, Window
+from ascwebhooks.errors import Unavailable
+from ascwebhooks.outbound.lanes import Lane
+from ascwebhooks.outbound.loop import Sender
+from ascwebhooks.services.recording import Made, Recorded, Recording
+from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
+from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.visits import Job, Visit
+from ascwebhooks.storage.claims import Claimed
+from ascwebhooks.storage.doors import Doors
+from ascwebhooks.storage.mailboxes import Leased
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+CLAIMING_S = 5.0
+RENEWAL_S = 15.0
+CLAIM_LIMIT = 500
+#: What a process may hold of bodies in memory, roughly.
+AHEAD_BYTES = 64 * 1024 * 1024
+#: So many mailboxes at once; a task that brings more waits.
+MAX_VISITS = 4_000
+#: After so many leases in a row that nobody gave back, deliveries go out alone.
+SUSPICIOUS_LEASES = 5
+_RECORD_LIMIT = 1_000
+_LINGER_S = 0.004
+_IDLE_S = 1.0
+
+
+class Turns:
+    """The mailboxes of one process."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        *,
+        sender: Sender,
+        targets: Targets,
+        recording: Recording,
+        rings: Rings,
+        doors: Doors,
+        disable: Callable[[str, UUID, str], None],
+        region: str,
+        slow: bool,
+        lease: timedelta,
+        retention: timedelta,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            sender: The libcurl loop of the process.
+            targets: Reads endpoints and bodies.
+            recording: Writes attempts.
+            rings: Rings what is found due after a lease was given back.
+            doors: Opened at the beginning of a turn.
+            disable: Disables an endpoint that answered 410.
+            region: Only this region's endpoints are leased.
+            slow: Whether this process serves the slow ones.
+            lease: For how long a lease is taken; renewed every 15 s.
+            retention: How long deliveries are kept.
+        """
+        self._uow = uow
+        self._sender = sender
+        self._targets = targets
+        self._recording = recording
+        self._rings = rings
+        self._doors = doors
+        self._disable = disable
+        self._region = region
+        self._slow = slow
+        self._lease = lease
+        self._retention = retention
+        self._visits: dict[UUID, Visit] = {}
+        self._lock = Lock()
+        self._results: deque[tuple[Job, Outcome]] = deque()
+        self._unrecorded: list[Made] = []
+        self._made_jobs: list[Job] = []
+        self._wake = Event()
+        self._stopping = Event()
+        self._average_bytes = 4_096.0
+        self._renewed_at = time.monotonic()
+        self._desk = Thread(target=self._run, name="desk", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop and the desk."""
+        self._sender.start()
+        self._desk.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Take back what is not sent yet, wait for the rest, give back all leases.
+
+        Args:
+            timeout_s: How long to wait for requests that are out.
+        """
+        self._stopping.set()
+        for visit in self._all():
+            self._take_back(visit)
+        self._wake.set()
+        self._desk.join(timeout_s)
+        self._sender.stop(0.5)
+        self._desk.join(5.0)
+
+    def take(self, endpoint_ids: Sequence[UUID]) -> None:
+        """Serve these mailboxes; doing so twice, or never, is harmless.
+
+        Returns as soon as what is due is on its way.  Mailboxes that this process
+        serves already are looked at again; those of others are left to them.
+
+        Raises:
+            Unavailable: If the database is away.
+        """
+        new = [each for each in endpoint_ids if not self._look_again(each)]
+        if self._stopping.is_set() or not new:
+            return
+        self._wait_for_room()
+        self._open_doors(new)
+        token = uuid4()
+        with self._uow() as uow:
+            uow.forgo_durability()
+            leased = uow.mailboxes.take(new, token, self._lease, self._region)
+            if not leased:
+                return
+            visits = self._open_visits(uow, token, leased)
+            jobs = self._claim(uow, [each for each in visits if not each.alone])
+            uow.commit()
+        with self._lock:
+            self._visits |= {visit.target.endpoint_id: visit for visit in visits}
+        self._submit(jobs)
+        self._wake.set()
+
+    def _open_visits(
+        self, uow: UnitOfWork, token: UUID, leased: Sequence[Leased]
+    ) -> list[Visit]:
+        targets = self._targets.of(uow, [each.endpoint_id for each in leased])
+        until = time.monotonic() + CLAIMING_S
+        return [
+            Visit(
+                target := targets[each.endpoint_id],
+                token,
+                Lane(target.max_in_flight),
+                until,
+                alone=each.abandoned_leases >= SUSPICIOUS_LEASES,
+            )
+            for each in leased
+        ]
+
+    def _look_again(self, endpoint_id: UUID) -> bool:
+        with self._lock:
+            visit = self._visits.get(endpoint_id)
+            if visit is None:
+                return False
+            visit.emptied = False
+        self._wake.set()
+        return True
+
+    def _wait_for_room(self) -> None:
+        while len(self._visits) >= MAX_VISITS and not self._stopping.wait(0.01):
+            pass
+
+    def _open_doors(self, endpoint_ids: Sequence[UUID]) -> None:
+        try:
+            self._doors.open(endpoint_ids)
+        except redis.RedisError as error:
+            # They open by themselves, and the sweeper ignores doors.
+            log.warning("doors_not_opened", error=repr(error))
+
+    def _window(self) -> Window:
+        return ids.window(datetime.now(UTC), self._retention)
+
+    def _claim(self, uow: UnitOfWork, visits: Sequence[Visit]) -> list[Job]:
+        """Claim what is due for these visits; it writes nothing."""
+        if not visits:
+            return []
+        room = int(AHEAD_BYTES / self._average_bytes)
+        limit = max(1, min(CLAIM_LIMIT, room) // len(visits))
+        if any(visit.alone for visit in visits):
+            limit = 1
+        by_id = {visit.target.endpoint_id: visit for visit in visits}
+        busy = [job for visit in visits for job in visit.jobs]
+        for visit in visits:
+            visit.emptied = True
+        claimed = uow.claims.claim(list(by_id), busy, limit, self._window())
+        counts = dict.fromkeys(by_id, 0)
+        for each in claimed:
+            counts[each.endpoint_id] += 1
+        for endpoint_id, count in counts.items():
+            if count >= limit:
+                by_id[endpoint_id].emptied = False
+        return self._jobs(uow, claimed, by_id)
+
+    def _jobs(
+        self, uow: UnitOfWork, claimed: Sequence[Claimed], visits: dict[UUID, Visit]
+    ) -> list[Job]:
+        if not claimed:
+            return []
+        wanted = {each.event_id for each in claimed}
+        messages = self._targets.messages(uow, sorted(wanted))
+        jobs = []
+        for each in claimed:
+            visit = visits[each.endpoint_id]
+            job = Job(visit, each, messages[each.event_id], self._finished)
+            visit.jobs[each.id] = job
+            jobs.append(job)
+        size = sum(m.size_bytes for m in messages.values()) / len(messages)
+        self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
+        return jobs
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        by_visit: dict[Visit, list[Job]] = {}
+        for job in jobs:
+            by_visit.setdefault(job.visit, []).append(job)
+        for visit, some in by_visit.items():
+            self._sender.submit(visit.lane, some)
+
+    def _finished(self, job: Job, outcome: Outcome) -> None:
+        """Called in the loop's thread."""
+        self._results.append((job, outcome))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopping.is_set() or self._visits or self._unrecorded:
+            self._wait(pause)
+            try:
+                self._work()
+                pause = 0.0
+            except Unavailable as error:
+                pause = min(2.0, pause * 2 or 0.1)
+                log.warning("desk_waits_for_database", error=str(error.__cause__))
+            except Exception:
+                pause = min(2.0, pause * 2 or 0.1)
+                log.exception("desk_failed")
+
+    def _wait(self, pause: float) -> None:
+        if pause:
+            time.sleep(pause)
+        elif not self._unrecorded:
+            self._wake.wait(_IDLE_S)
+            self._wake.clear()
+            # A moment later there is more to record at the price of one commit.
+            if len(self._results) < CLAIM_LIMIT:
+                time.sleep(_LINGER_S)
+
+    def _work(self) -> None:
+        self._record()
+        self._claim_more()
+        self._give_back()
+        self._renew()
+
+    def _record(self) -> None:
+        while self._unrecorded or self._results:
+            if not self._unrecorded:
+                self._collect()
+            recorded = self._recording.record(self._unrecorded)
+            jobs, made = self._made_jobs, self._unrecorded
+            self._made_jobs, self._unrecorded = [], []
+            for job in jobs:
+                job.visit.jobs.pop(job.claimed.id, None)
+            self._log_attempts(jobs, recorded.statuses, made)
+            self._after_recording(recorded, {job.visit for job in jobs})
+
+    def _collect(self) -> None:
+        while self._results and len(self._unrecorded) < _RECORD_LIMIT:
+            job, outcome = self._results.popleft()
+            self._made_jobs.append(job)
+            self._unrecorded.append(job.made(outcome))
+
+    def _after_recording(self, recorded: Recorded, visits: Iterable[Visit]) -> None:
+        for visit in visits:
+            endpoint_id = visit.target.endpoint_id
+            moving = endpoint_id in recorded.slow and not self._slow
+            if endpoint_id in recorded.lost or moving:
+                self._close(visit)
+        for tenant_id, endpoint_id in recorded.gone:
+            self._disable(tenant_id, endpoint_id, "gone")
+            self._close_endpoint(endpoint_id)
+        self._mark(recorded.slow, recorded.well)
+
+    def _mark(self, slow: frozenset[UUID], well: frozenset[UUID]) -> None:
+        if not slow and not well:
+            return
+        try:
+            self._doors.mark(sorted(slow), sorted(well))
+        except redis.RedisError as error:
+            log.warning("slow_endpoints_not_marked", error=repr(error))
+
+    def _close_endpoint(self, endpoint_id: UUID) -> None:
+        with self._lock:
+            visit = self._visits.get(endpoint_id)
+        if visit is not None:
+            self._close(visit)
+
+    def _close(self, visit: Visit) -> None:
+        """Claim no more for this visit; what is not sent yet goes back unused."""
+        visit.lost = True
+        self._take_back(visit)
+
+    def _take_back(self, visit: Visit) -> None:
+        for job in self._sender.drain(visit.lane):
+            assert isinstance(job, Job)
+            visit.jobs.pop(job.claimed.id, None)
+
+    def _claim_more(self) -> None:
+        now = time.monotonic()
+        hungry = [visit for visit in self._all() if visit.hungry(now)]
+        if self._stopping.is_set() or not hungry:
+            return
+        for visit in [each for each in hungry if each.alone]:
+            self._claim_alone(visit)
+        ordinary = [each for each in hungry if not each.alone]
+        for at in range(0, len(ordinary), ENDPOINTS_A_MESSAGE):
+            with self._uow() as uow:
+                jobs = self._claim(uow, ordinary[at : at + ENDPOINTS_A_MESSAGE])
+            self._submit(jobs)
+
+    def _claim_alone(self, visit: Visit) -> None:
+        """Send one delivery alone, its counter committed before.
+
+        Leases of this endpoint were abandoned several times in a row: perhaps one
+        of its deliveries kills the process.  If so, it is found here.
+        """
+        with self._uow() as uow:
+            jobs = self._claim(uow, [visit])
+            for job in jobs:
+                if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
+                    uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
+                    visit.jobs.pop(job.claimed.id)
+                    log.error("delivery_crashes_worker", **_names(job))
+            uow.commit()
+        self._submit([job for job in jobs if job.claimed.id in visit.jobs])
+
+    def _give_back(self) -> None:
+        now = time.monotonic()
+        stopping = self._stopping.is_set()
+        with self._lock:
+            over = [
+                visit
+                for visit in self._visits.values()
+                if visit.over(now) or (stopping and not visit.jobs)
+            ]
+            for visit in over:
+                del self._visits[visit.target.endpoint_id]
+        if not over:
+            return
+        try:
+            self._release(over)
+        except Unavailable:
+            with self._lock:
+                for visit in over:
+                    self._visits.setdefault(visit.target.endpoint_id, visit)
+            raise
+
+    def _release(self, over: Sequence[Visit]) -> None:
+        held = sorted(
+            (visit.target.endpoint_id, visit.token, visit.emptied) for visit in over
+        )
+        with self._uow() as uow:
+            uow.forgo_durability()
+            uow.mailboxes.release(held)
+            uow.commit()
+        # Only now: what was committed after the last claim may have found the
+        # lease taken, and its ring may have come to nothing.
+        with self._uow() as uow:
+            due = uow.mailboxes.due_among([each[0] for each in held], self._window())
+        self._rings.ring(due)
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now - self._renewed_at < RENEWAL_S:
+            return
+        visits = self._all()
+        if visits:
+            held = sorted((visit.target.endpoint_id, visit.token) for visit in visits)
+            with self._uow() as uow:
+                uow.forgo_durability()
+                kept = uow.mailboxes.renew(held, self._lease)
+                uow.commit()
+            for visit in visits:
+                if visit.target.endpoint_id not in kept:
+                    log.warning("lease_lost", endpoint_id=_shown(visit))
+                    self._close(visit)
+        self._renewed_at = now
+
+    def _all(self) -> list[Visit]:
+        with self._lock:
+            return list(self._visits.values())
+
+    def _log_attempts(
+        self, jobs: Sequence[Job], statuses: dict[UUID, Status], made: Sequence[Made]
+    ) -> None:
+        for job, attempt in zip(jobs, made, strict=True):
+            status = statuses.get(job.claimed.id)
+            log.info(
+                "delivery_attempted",
+                **_names(job),
+                attempt=job.claimed.step + 1,
+                status=None if status is None else status.value,
+                status_code=attempt.outcome.status_code,
+                error=attempt.outcome.error,
+                total_ms=round(attempt.outcome.timings.total_ms, 1),
+            )
+
+
+def _shown(visit: Visit) -> str:
+    return ids.show(Kind.ENDPOINT, visit.target.endpoint_id)
+
+
+def _names(job: Job) -> dict[str, str | None]:
+    return {
+        "event_id": job.message.id,
+        "delivery_id": ids.show(Kind.DELIVERY, job.claimed.id),
+        "endpoint_id": _shown(job.visit),
+        "tenant_id": job.claimed.tenant_id,
+        "traceparent": job.message.traceparent,
+    }

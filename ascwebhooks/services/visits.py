@@ -1,0 +1,104 @@
+"""What a turn holds in hand: mailboxes it has the lease of, and claimed deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from ascwebhooks.domain import signing
+from ascwebhooks.domain.deliveries import Outcome
+from ascwebhooks.outbound.lanes import Lane
+from ascwebhooks.outbound.requests import Request
+from ascwebhooks.services.recording import Made
+from ascwebhooks.services.targets import Message, Target
+from ascwebhooks.storage.claims import Claimed
+
+#: More is claimed for a mailbox when no more than this waits in its lane.
+LOW_WATER = 200
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One mailbox while this process holds its lease."""
+
+    target: Target
+    token: UUID
+    lane: Lane
+    claim_until: float
+    alone: bool
+    jobs: dict[UUID, Job] = field(default_factory=dict)
+    emptied: bool = False
+    lost: bool = False
+
+    def hungry(self, now: float) -> bool:
+        """Whether more should be claimed for it now."""
+        if self.emptied or self.lost or now >= self.claim_until:
+            return False
+        if self.alone:
+            return not self.jobs
+        return self.lane.queued <= LOW_WATER
+
+    def over(self, now: float) -> bool:
+        """Whether its lease can be given back."""
+        return not self.jobs and (self.emptied or self.lost or now >= self.claim_until)
+
+
+class Job:
+    """One claimed delivery in the libcurl loop (``outbound.loop.Job``)."""
+
+    __slots__ = ("_finish", "claimed", "message", "shown", "started_at", "visit")
+
+    def __init__(
+        self,
+        visit: Visit,
+        claimed: Claimed,
+        message: Message,
+        finish: Callable[[Job, Outcome], None],
+    ) -> None:
+        self.visit = visit
+        self.claimed = claimed
+        self.message = message
+        self.started_at: datetime | None = None
+        self.shown: tuple[tuple[str, str], ...] = ()
+        self._finish = finish
+
+    def prepare(self) -> Request:
+        """Sign, as late as can be: the timestamp is this attempt's."""
+        target, message = self.visit.target, self.message
+        self.started_at = now = datetime.now(UTC)
+        timestamp = int(now.timestamp())
+        signature = signing.sign(target.keys, message.id, timestamp, message.body)
+        signed = (
+            ("webhook-id", message.id),
+            ("webhook-timestamp", str(timestamp)),
+            ("webhook-signature", signature),
+        )
+        if message.traceparent is not None:
+            signed = (*signed, ("traceparent", message.traceparent))
+        self.shown = (*target.shown_headers, *signed)
+        return Request(
+            url=target.url,
+            host=target.host,
+            port=target.port,
+            headers=[*target.lines, *(f"{name}: {value}" for name, value in signed)],
+            body=message.body,
+            timeout=target.timeout,
+            pool=target.tenant_id,
+        )
+
+    def done(self, outcome: Outcome) -> None:
+        """Hand what came of it to the desk."""
+        self._finish(self, outcome)
+
+    def made(self, outcome: Outcome) -> Made:
+        """Return the attempt as it is recorded."""
+        return Made(
+            self.claimed,
+            self.visit.token,
+            self.visit.target.policy,
+            self.started_at or datetime.now(UTC),
+            self.shown,
+            outcome,
+        )

@@ -1,0 +1,181 @@
+"""Statements of a turn: claim what is due, record what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain.deliveries import DeadReason
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.events import columns
+
+
+class Claimed(NamedTuple):
+    """A delivery that is due."""
+
+    id: UUID
+    tenant_id: str
+    event_id: UUID
+    endpoint_id: UUID
+    step: int
+
+
+class NewAttempt(NamedTuple):
+    """A row of ``attempt``."""
+
+    delivery_id: UUID
+    id: UUID
+    tenant_id: str
+    endpoint_id: UUID
+    started_at: datetime
+    status_code: int | None
+    error: str | None
+    detail: str | None
+    address: str | None
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    total_ms: float
+    sealed: bytes
+
+
+class Failure(NamedTuple):
+    """What a failed attempt does to its delivery."""
+
+    id: UUID
+    status: str
+    retry_in_s: float | None
+    status_code: int | None
+    error: str | None
+    dead_reason: str | None
+
+
+_CLAIM = text(
+    "SELECT d.id, d.tenant_id, d.event_id, d.endpoint_id, d.step"
+    " FROM unnest(CAST(:endpoints AS uuid[])) AS w(endpoint_id)"
+    " CROSS JOIN LATERAL (SELECT * FROM delivery"
+    " WHERE endpoint_id = w.endpoint_id AND status = 'pending'"
+    " AND next_attempt_at <= statement_timestamp()"
+    " AND id >= :low AND id < :high AND NOT id = ANY(CAST(:busy AS uuid[]))"
+    " ORDER BY next_attempt_at, id LIMIT :limit) d"
+)
+_ADD_ATTEMPTS = text(
+    "INSERT INTO attempt (delivery_id, id, tenant_id, endpoint_id, started_at,"
+    " status_code, error, detail, address, dns_ms, connect_ms, tls_ms,"
+    " first_byte_ms, total_ms, sealed)"
+    " SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]),"
+    " CAST(:c2 AS text[]), CAST(:c3 AS uuid[]), CAST(:c4 AS timestamptz[]),"
+    " CAST(:c5 AS int[]), CAST(:c6 AS text[]), CAST(:c7 AS text[]),"
+    " CAST(:c8 AS text[]), CAST(:c9 AS float[]), CAST(:c10 AS float[]),"
+    " CAST(:c11 AS float[]), CAST(:c12 AS float[]), CAST(:c13 AS float[]),"
+    " CAST(:c14 AS bytea[])) ON CONFLICT DO NOTHING RETURNING id"
+)
+_DELIVERED = text(
+    "UPDATE delivery SET status = 'delivered', attempt_count = attempt_count + 1,"
+    " step = step + 1, last_status_code = :code, last_error = NULL,"
+    " sent_alone = 0, completed_at = clock_timestamp()"
+    " WHERE id = ANY(:ids) AND status = 'pending' RETURNING id"
+)
+# The ids stand there as values too: a join alone would look into every partition.
+_FAILED = text(
+    "UPDATE delivery d SET status = w.status, attempt_count = d.attempt_count + 1,"
+    " step = d.step + 1, last_status_code = w.code, last_error = w.error,"
+    " dead_reason = w.reason, sent_alone = 0,"
+    " next_attempt_at = CASE WHEN w.retry_in_s IS NULL THEN d.next_attempt_at"
+    " ELSE clock_timestamp() + make_interval(secs => w.retry_in_s) END,"
+    " completed_at ="
+    " CASE WHEN w.status = 'pending' THEN NULL ELSE clock_timestamp() END"
+    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS float[]),"
+    " CAST(:c3 AS int[]), CAST(:c4 AS text[]), CAST(:c5 AS text[]))"
+    " AS w(id, status, retry_in_s, code, error, reason)"
+    " WHERE d.id = w.id AND d.id = ANY(:ids) AND d.status = 'pending' RETURNING d.id"
+)
+_COUNT = text(
+    "UPDATE delivery SET attempt_count = attempt_count + 1 WHERE id = ANY(:ids)"
+)
+_ALONE = text(
+    "UPDATE delivery SET sent_alone = sent_alone + 1"
+    " WHERE id = ANY(:ids) AND status = 'pending' RETURNING sent_alone"
+)
+
+_END = text(
+    "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
+    " completed_at = clock_timestamp()"
+    " WHERE id = ANY(:ids) AND status = 'pending'"
+)
+
+
+class ClaimRepository:
+    """What a turn does to deliveries."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim(
+        self,
+        endpoint_ids: Sequence[UUID],
+        busy: Sequence[UUID],
+        limit: int,
+        window: Window,
+    ) -> list[Claimed]:
+        """Return what is due, the oldest first; it writes nothing.
+
+        Args:
+            endpoint_ids: Whose; the caller holds their leases.
+            busy: Deliveries that the caller has in hand already.
+            limit: How many for each endpoint at most.
+            window: Bounds of the ids.
+        """
+        rows = self._session.execute(
+            _CLAIM,
+            {
+                **window._asdict(),
+                "endpoints": list(endpoint_ids),
+                "busy": list(busy),
+                "limit": limit,
+            },
+        )
+        return [Claimed(*row) for row in rows]
+
+    def mark_alone(self, delivery_id: UUID) -> int | None:
+        """Count that a delivery is sent alone; return how often it was by now."""
+        row = self._session.execute(_ALONE, {"ids": [delivery_id]})
+        return row.scalar_one_or_none()
+
+    def end(self, delivery_id: UUID, reason: DeadReason) -> None:
+        """Dead-letter a pending delivery without an attempt."""
+        self._session.execute(_END, {"ids": [delivery_id], "reason": reason.value})
+
+    def add_attempts(self, attempts: Sequence[NewAttempt]) -> set[UUID]:
+        """Insert attempts; return the ids of those that were not there yet.
+
+        A commit whose answer was lost is made again; what it did is not done twice.
+        """
+        rows = self._session.execute(_ADD_ATTEMPTS, columns(attempts))
+        return set(rows.scalars())
+
+    def delivered(self, delivery_ids: Sequence[UUID], status_code: int) -> set[UUID]:
+        """Mark pending deliveries as delivered; return those that were pending."""
+        rows = self._session.execute(
+            _DELIVERED, {"ids": list(delivery_ids), "code": status_code}
+        )
+        return set(rows.scalars())
+
+    def failed(self, failures: Sequence[Failure]) -> set[UUID]:
+        """Move pending deliveries on after a failure; return those that were."""
+        if not failures:
+            return set()
+        ids = [each.id for each in failures]
+        rows = self._session.execute(_FAILED, {**columns(failures), "ids": ids})
+        return set(rows.scalars())
+
+    def count_only(self, delivery_ids: Sequence[UUID]) -> None:
+        """Count an attempt of deliveries whose status it does not change."""
+        if delivery_ids:
+            self._session.execute(_COUNT, {"ids": list(delivery_ids)})

@@ -1,0 +1,166 @@
+"""Statements about deliveries outside of a turn: finding, reopening, ending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, Status
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.models import Attempt, Delivery
+
+
+class DeliveryRepository:
+    """Deliveries and their attempts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def find(self, tenant_id: str, delivery_id: UUID) -> Delivery | None:
+        """Return the delivery, or None."""
+        return self._session.scalars(
+            select(Delivery).where(
+                Delivery.id == delivery_id, Delivery.tenant_id == tenant_id
+            )
+        ).one_or_none()
+
+    def reopen(self, tenant_id: str, delivery_id: UUID) -> Delivery:
+        """Make a delivery due now; one that had ended begins its schedule anew."""
+        ended = Delivery.status != Status.PENDING
+        return self._session.scalars(
+            update(Delivery)
+            .where(Delivery.id == delivery_id, Delivery.tenant_id == tenant_id)
+            .values(
+                status=Status.PENDING,
+                step=case((ended, 0), else_=Delivery.step),
+                next_attempt_at=func.clock_timestamp(),
+                dead_reason=None,
+                completed_at=None,
+            )
+            .returning(Delivery),
+            execution_options={
+                "synchronize_session": False,
+                "populate_existing": True,
+            },
+        ).one()
+
+    def attempts(self, delivery_id: UUID) -> Sequence[Attempt]:
+        """Return a delivery's attempts, the first one first."""
+        return self._session.scalars(
+            select(Attempt)
+            .where(Attempt.delivery_id == delivery_id)
+            .order_by(Attempt.id)
+        ).all()
+
+    def of_event(self, tenant_id: str, event_id: UUID) -> Sequence[Delivery]:
+        """Return the deliveries of an event: they carry its millisecond."""
+        low, high = ids.same_millisecond(event_id)
+        return self._session.scalars(
+            select(Delivery)
+            .where(
+                Delivery.id >= low,
+                Delivery.id < high,
+                Delivery.tenant_id == tenant_id,
+                Delivery.event_id == event_id,
+            )
+            .order_by(Delivery.id)
+        ).all()
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None,
+        limit: int,
+        status: str | None = None,
+        endpoint_id: UUID | None = None,
+        event_type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Delivery]:
+        """Return a tenant's deliveries, the newest first.
+
+        Args:
+            tenant_id: Whose.
+            after: The last id of the page before, or None for the first.
+            limit: How many.
+            status: Only those with this status.
+            endpoint_id: Only those to this endpoint.
+            event_type: Only those of events of this type.
+            since: Of events accepted at or after this time.
+            until: Of events accepted before this time.
+        """
+        query = select(Delivery).where(Delivery.tenant_id == tenant_id)
+        if status is not None:
+            query = query.where(Delivery.status == status)
+        if endpoint_id is not None:
+            query = query.where(Delivery.endpoint_id == endpoint_id)
+        if event_type is not None:
+            query = query.where(Delivery.event_type == event_type)
+        if since is not None:
+            query = query.where(Delivery.id >= ids.lowest(since))
+        if until is not None:
+            query = query.where(Delivery.id < ids.lowest(until))
+        if after is not None:
+            query = query.where(Delivery.id < after)
+        return self._session.scalars(
+            query.order_by(Delivery.id.desc()).limit(limit)
+        ).all()
+
+    def end_pending(
+        self, tenant_id: str, endpoint_id: UUID, reason: DeadReason, window: Window
+    ) -> int:
+        """Dead-letter all that is pending at an endpoint; return how much it was."""
+        done = self._session.execute(
+            update(Delivery)
+            .where(
+                Delivery.id >= window.low,
+                Delivery.id < window.high,
+                Delivery.tenant_id == tenant_id,
+                Delivery.endpoint_id == endpoint_id,
+                Delivery.status == Status.PENDING,
+            )
+            .values(
+                status=Status.DEAD_LETTERED,
+                dead_reason=reason,
+                completed_at=func.clock_timestamp(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+        return done.rowcount  # type: ignore[attr-defined,no-any-return]
+
+    def expire(self, before: UUID, limit: int) -> int:
+        """Dead-letter what is pending and about to be dropped; return how much."""
+        chosen = (
+            select(Delivery.id)
+            .where(Delivery.id < before, Delivery.status == Status.PENDING)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = self._session.scalars(chosen).all()
+        if found:
+            self._session.execute(
+                update(Delivery)
+                .where(Delivery.id.in_(found))
+                .values(
+                    status=Status.DEAD_LETTERED,
+                    dead_reason=DeadReason.EXPIRED,
+                    completed_at=func.clock_timestamp(),
+                )
+                .execution_options(synchronize_session=False)
+            )
+        return len(found)
+
+    def counts(self, window: Window) -> dict[str, int]:
+        """Return how many deliveries there are of each status."""
+        rows = self._session.execute(
+            select(Delivery.status, func.count())
+            .where(Delivery.id >= window.low, Delivery.id < window.high)
+            .group_by(Delivery.status)
+        )
+        return {status: count for status, count in rows}

@@ -1,0 +1,82 @@
+"""Doors: an endpoint that was rung a moment ago need not be rung again.
+
+A door is a key in Valkey that a ring shuts and a turn opens.  Losing all of
+them costs a few needless rings, keeping one too long costs its ten seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import redis
+
+SHUT_MS = 10_000
+SLOW_S = 300
+_DOOR = "ascwebhooks:door:"
+_SLOW = "ascwebhooks:slow:"
+
+# One round trip for a whole batch.  Answers, in the order of the ids: 0 was rung
+# already, 1 ring it, 2 ring it on the slow queue.
+_SHUT = """
+local answers = {}
+for at, id in ipairs(ARGV) do
+  if at > 2 then
+    local shut = redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1])
+    if shut or ARGV[2] == '1' then
+      answers[at - 2] = 1 + redis.call('EXISTS', KEYS[2] .. id)
+    else
+      answers[at - 2] = 0
+    end
+  end
+end
+return answers
+"""
+
+
+class Doors:
+    """The doors of all endpoints."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._shut = client.register_script(_SHUT)
+
+    def shut(
+        self, endpoint_ids: Sequence[UUID], *, whatever: bool = False
+    ) -> tuple[list[UUID], list[UUID]]:
+        """Shut doors; return those to be rung on the fast and on the slow queue.
+
+        Args:
+            endpoint_ids: Whose doors.
+            whatever: Ring also those whose door was shut already.
+
+        Raises:
+            redis.RedisError: If Valkey is away.
+        """
+        args = [SHUT_MS, int(whatever), *(each.hex for each in endpoint_ids)]
+        answers = self._shut(keys=[_DOOR, _SLOW], args=args)
+        pairs = list(zip(endpoint_ids, answers, strict=True))
+        fast = [each for each, answer in pairs if answer == 1]
+        slow = [each for each, answer in pairs if answer == 2]
+        return fast, slow
+
+    def open(self, endpoint_ids: Sequence[UUID]) -> None:
+        """Open doors: whatever is committed from now on rings again.
+
+        Raises:
+            redis.RedisError: If Valkey is away.
+        """
+        self._client.delete(*(_DOOR + each.hex for each in endpoint_ids))
+
+    def mark(self, slow: Sequence[UUID], well: Sequence[UUID]) -> None:
+        """Note which endpoints are slow and which are no longer.
+
+        Raises:
+            redis.RedisError: If Valkey is away.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for each in slow:
+            pipe.set(_SLOW + each.hex, "1", ex=SLOW_S)
+        if well:
+            pipe.delete(*(_SLOW + each.hex for each in well))
+        pipe.execute()

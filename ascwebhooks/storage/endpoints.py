@@ -1,0 +1,144 @@
+"""Statements about endpoints, their secrets and their subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, select, text
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.storage.models import Endpoint, EndpointSecret, Mailbox, Subscription
+
+# Endpoints without a subscription too: a test event is sent to any.
+_ROUTES = text(
+    "SELECT e.tenant_id, e.id, s.event_types, e.region, e.state"
+    " FROM endpoint e LEFT JOIN subscription s"
+    " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id AND s.enabled"
+    " WHERE e.tenant_id = ANY(:tenants) AND e.deleted_at IS NULL"
+)
+_TARGETS = text(
+    "SELECT e.*, array_agg(s.id ORDER BY s.created_at DESC, s.id DESC) AS secret_ids,"
+    " array_agg(s.sealed ORDER BY s.created_at DESC, s.id DESC) AS secrets"
+    " FROM endpoint e JOIN endpoint_secret s"
+    " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id"
+    " AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())"
+    " WHERE e.id = ANY(:ids) GROUP BY e.tenant_id, e.id"
+)
+
+
+class EndpointRepository:
+    """Endpoints of a tenant; a deleted one is found by nobody but deliveries."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(
+        self,
+        endpoint: Endpoint,
+        mailbox: Mailbox,
+        secret: EndpointSecret,
+        subscription: Subscription | None,
+    ) -> None:
+        """Add an endpoint with all that belongs to it."""
+        self._session.add(endpoint)
+        self._session.flush()
+        self._session.add_all([mailbox, secret])
+        if subscription is not None:
+            self._session.add(subscription)
+
+    def find(self, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
+        """Return the endpoint, or None."""
+        return self._session.scalars(
+            select(Endpoint).where(
+                Endpoint.tenant_id == tenant_id,
+                Endpoint.id == endpoint_id,
+                Endpoint.deleted_at.is_(None),
+            )
+        ).one_or_none()
+
+    def page(
+        self, tenant_id: str, *, after: UUID | None, limit: int
+    ) -> Sequence[Endpoint]:
+        """Return a tenant's endpoints, the newest first, those before ``after``."""
+        query = select(Endpoint).where(
+            Endpoint.tenant_id == tenant_id, Endpoint.deleted_at.is_(None)
+        )
+        if after is not None:
+            query = query.where(Endpoint.id < after)
+        return self._session.scalars(
+            query.order_by(Endpoint.id.desc()).limit(limit)
+        ).all()
+
+    def all_ids(self, tenant_id: str) -> Sequence[UUID]:
+        """Return the ids of all of a tenant's endpoints."""
+        return self._session.scalars(
+            select(Endpoint.id).where(
+                Endpoint.tenant_id == tenant_id, Endpoint.deleted_at.is_(None)
+            )
+        ).all()
+
+    def subscriptions(
+        self, tenant_id: str, endpoint_ids: Sequence[UUID]
+    ) -> Sequence[Subscription]:
+        """Return the subscriptions of these endpoints, the oldest first."""
+        return self._session.scalars(
+            select(Subscription)
+            .where(
+                Subscription.tenant_id == tenant_id,
+                Subscription.endpoint_id.in_(endpoint_ids),
+            )
+            .order_by(Subscription.id)
+        ).all()
+
+    def add_subscription(self, subscription: Subscription) -> None:
+        """Add a subscription."""
+        self._session.add(subscription)
+
+    def drop_subscriptions(self, tenant_id: str, endpoint_id: UUID) -> None:
+        """Delete an endpoint's subscriptions."""
+        self._session.execute(
+            delete(Subscription).where(
+                Subscription.tenant_id == tenant_id,
+                Subscription.endpoint_id == endpoint_id,
+            )
+        )
+
+    def secrets(
+        self, tenant_id: str, endpoint_ids: Sequence[UUID], now: datetime
+    ) -> Sequence[EndpointSecret]:
+        """Return the secrets in force of these endpoints, the newest first."""
+        return self._session.scalars(
+            select(EndpointSecret)
+            .where(
+                EndpointSecret.tenant_id == tenant_id,
+                EndpointSecret.endpoint_id.in_(endpoint_ids),
+                (EndpointSecret.expires_at.is_(None))
+                | (EndpointSecret.expires_at > now),
+            )
+            .order_by(EndpointSecret.created_at.desc(), EndpointSecret.id.desc())
+        ).all()
+
+    def add_secret(self, secret: EndpointSecret) -> None:
+        """Add a signing secret."""
+        self._session.add(secret)
+
+    def routes(self, tenant_ids: Sequence[str]) -> Sequence[Row[tuple[object, ...]]]:
+        """Return what matching needs of these tenants: one row a subscription."""
+        return self._session.execute(_ROUTES, {"tenants": list(tenant_ids)}).all()
+
+    def targets(
+        self, endpoint_ids: Sequence[UUID]
+    ) -> Sequence[Row[tuple[object, ...]]]:
+        """Return endpoints, deleted ones too, with their secrets in force."""
+        return self._session.execute(_TARGETS, {"ids": list(endpoint_ids)}).all()
+
+    def count_active(self) -> int:
+        """Return how many endpoints are active."""
+        return self._session.execute(
+            select(func.count())
+            .select_from(Endpoint)
+            .where(Endpoint.state == EndpointState.ACTIVE)
+        ).scalar_one()

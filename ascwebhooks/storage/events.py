@@ -1,0 +1,177 @@
+"""Statements about events: accepting them in batches, finding them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, delete, select, text
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain import ids
+from ascwebhooks.storage.models import Event, EventKey
+
+
+class NewKey(NamedTuple):
+    """A row of ``event_key``."""
+
+    tenant_id: str
+    digest: bytes
+    event_id: UUID
+    content_hash: bytes
+
+
+class NewEvent(NamedTuple):
+    """A row of ``event``."""
+
+    id: UUID
+    tenant_id: str
+    type: str
+    source: str
+    source_id: str
+    time: datetime
+    size_bytes: int
+    sealed: bytes
+
+
+class NewDelivery(NamedTuple):
+    """A row of ``delivery``; with a reason it is dead from the start."""
+
+    id: UUID
+    tenant_id: str
+    event_id: UUID
+    endpoint_id: UUID
+    event_type: str
+    dead_reason: str | None
+
+
+# Two writers that insert the same keys in different orders deadlock.
+_CLAIM_KEYS = text(
+    "INSERT INTO event_key (tenant_id, digest, event_id, content_hash)"
+    " SELECT * FROM unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[]),"
+    " CAST(:c2 AS uuid[]), CAST(:c3 AS bytea[])) ORDER BY 1, 2"
+    " ON CONFLICT DO NOTHING RETURNING event_id"
+)
+_KEYS = text(
+    "SELECT k.tenant_id, k.digest, k.event_id, k.content_hash FROM event_key k"
+    " JOIN unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[])) AS w(tenant_id, digest)"
+    " USING (tenant_id, digest)"
+)
+_ADD_EVENTS = text(
+    "INSERT INTO event"
+    " (id, tenant_id, type, source, source_id, time, size_bytes, sealed)"
+    " SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]),"
+    " CAST(:c2 AS text[]), CAST(:c3 AS text[]), CAST(:c4 AS text[]),"
+    " CAST(:c5 AS timestamptz[]), CAST(:c6 AS int[]), CAST(:c7 AS bytea[]))"
+)
+_ADD_DELIVERIES = text(
+    "INSERT INTO delivery (id, tenant_id, event_id, endpoint_id, event_type, status,"
+    " next_attempt_at, dead_reason, completed_at)"
+    " SELECT id, tenant_id, event_id, endpoint_id, event_type,"
+    " CASE WHEN dead_reason IS NULL THEN 'pending' ELSE 'dead_lettered' END,"
+    " CAST(:now AS timestamptz), dead_reason,"
+    " CASE WHEN dead_reason IS NOT NULL THEN CAST(:now AS timestamptz) END"
+    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS uuid[]),"
+    " CAST(:c3 AS uuid[]), CAST(:c4 AS text[]), CAST(:c5 AS text[]))"
+    " AS w(id, tenant_id, event_id, endpoint_id, event_type, dead_reason)"
+)
+_SEALED = text(
+    "SELECT id, tenant_id, type, source, source_id, size_bytes, sealed FROM event"
+    " WHERE id = ANY(:ids)"
+)
+
+
+def columns(rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
+    """Return rows as one array a column, ``c0`` and so on, for ``unnest``.
+
+    Each column is sent as one parameter: the statement's text does not grow with
+    the batch, and PostgreSQL plans it once.
+    """
+    return {f"c{at}": list(column) for at, column in enumerate(zip(*rows, strict=True))}
+
+
+class EventRepository:
+    """Events, and the keys by which they are known again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def claim_keys(self, keys: Sequence[NewKey]) -> set[UUID]:
+        """Take the keys that are free; return the ids of the events they are for."""
+        if not keys:
+            return set()
+        rows = self._session.execute(_CLAIM_KEYS, columns(keys))
+        return set(rows.scalars())
+
+    def keys(
+        self, wanted: Sequence[tuple[str, bytes]]
+    ) -> dict[tuple[str, bytes], NewKey]:
+        """Return the keys that are taken, by tenant and digest."""
+        if not wanted:
+            return {}
+        rows = self._session.execute(_KEYS, columns(wanted))
+        found = [NewKey(r[0], bytes(r[1]), r[2], bytes(r[3])) for r in rows]
+        return {(key.tenant_id, key.digest): key for key in found}
+
+    def add_all(self, events: Sequence[NewEvent]) -> None:
+        """Insert events."""
+        if events:
+            self._session.execute(_ADD_EVENTS, columns(events))
+
+    def add_deliveries(self, rows: Sequence[NewDelivery], now: datetime) -> None:
+        """Insert the deliveries that events cause, due now."""
+        if rows:
+            self._session.execute(_ADD_DELIVERIES, {**columns(rows), "now": now})
+
+    def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[tuple[object, ...]]]:
+        """Return what sending needs of these events."""
+        return self._session.execute(_SEALED, {"ids": list(event_ids)}).all()
+
+    def find(self, tenant_id: str, event_id: UUID) -> Event | None:
+        """Return the event, or None."""
+        return self._session.scalars(
+            select(Event).where(Event.id == event_id, Event.tenant_id == tenant_id)
+        ).one_or_none()
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None,
+        limit: int,
+        type: str | None = None,
+        source_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[Event]:
+        """Return a tenant's events, the newest first.
+
+        Args:
+            tenant_id: Whose.
+            after: The last id of the page before, or None for the first.
+            limit: How many.
+            type: Only this type.
+            source_id: Only those with this id of the gateway's.
+            since: Accepted at or after this time.
+            until: Accepted before this time.
+        """
+        query = select(Event).where(Event.tenant_id == tenant_id)
+        if type is not None:
+            query = query.where(Event.type == type)
+        if source_id is not None:
+            query = query.where(Event.source_id == source_id)
+        if since is not None:
+            query = query.where(Event.id >= ids.lowest(since))
+        if until is not None:
+            query = query.where(Event.id < ids.lowest(until))
+        if after is not None:
+            query = query.where(Event.id < after)
+        return self._session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+
+    def forget_keys(self, now: datetime, older_than: timedelta) -> int:
+        """Delete the keys of events older than this; return how many there were."""
+        bound = ids.lowest(now - older_than)
+        done = self._session.execute(delete(EventKey).where(EventKey.event_id < bound))
+        return done.rowcount  # type: ignore[attr-defined,no-any-return]

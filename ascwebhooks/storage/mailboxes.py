@@ -1,0 +1,198 @@
+"""Statements about mailboxes: leases, health, and who has something due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.events import columns
+from ascwebhooks.storage.models import Mailbox
+
+
+class Leased(NamedTuple):
+    """A mailbox whose lease was just taken."""
+
+    endpoint_id: UUID
+    tenant_id: str
+    abandoned_leases: int
+
+
+class Health(NamedTuple):
+    """How an endpoint has been doing."""
+
+    endpoint_id: UUID
+    lease_token: UUID | None
+    state: str
+    consecutive_failures: int
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    slow: bool
+
+
+class Due(NamedTuple):
+    """An endpoint that is to be rung."""
+
+    endpoint_id: UUID
+    region: str
+
+
+# A lease that is taken although it was never given back was abandoned.
+_TAKE = text(
+    "UPDATE mailbox m SET lease_token = :token,"
+    " lease_until = clock_timestamp() + :lease,"
+    " abandoned_leases = least(m.abandoned_leases"
+    " + CASE WHEN m.lease_token IS NULL THEN 0 ELSE 1 END, 1000)"
+    " FROM (SELECT endpoint_id FROM mailbox WHERE endpoint_id = ANY(:ids)"
+    " AND state = 'active' AND region = :region"
+    " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+    " ORDER BY endpoint_id FOR UPDATE SKIP LOCKED) free"
+    " WHERE m.endpoint_id = free.endpoint_id"
+    " RETURNING m.endpoint_id, m.tenant_id, m.abandoned_leases"
+)
+_RENEW = text(
+    "UPDATE mailbox m SET lease_until = clock_timestamp() + :lease"
+    " FROM (SELECT b.endpoint_id FROM mailbox b"
+    " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[])) AS w(endpoint_id, token)"
+    " ON b.endpoint_id = w.endpoint_id AND b.lease_token = w.token"
+    " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
+    " WHERE m.endpoint_id = mine.endpoint_id RETURNING m.endpoint_id"
+)
+_RELEASE = text(
+    "UPDATE mailbox m SET lease_token = NULL, lease_until = NULL,"
+    " abandoned_leases = CASE WHEN mine.emptied THEN 0 ELSE m.abandoned_leases END"
+    " FROM (SELECT b.endpoint_id, w.emptied FROM mailbox b"
+    " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bool[]))"
+    " AS w(endpoint_id, token, emptied)"
+    " ON b.endpoint_id = w.endpoint_id AND b.lease_token = w.token"
+    " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
+    " WHERE m.endpoint_id = mine.endpoint_id"
+)
+_LOCK = text(
+    "SELECT endpoint_id, lease_token, state, consecutive_failures, failing_since,"
+    " last_success_at, last_failure_at, slow FROM mailbox"
+    " WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id FOR UPDATE"
+)
+_SAVE = text(
+    "UPDATE mailbox m SET consecutive_failures = w.failures,"
+    " failing_since = w.since, last_success_at = w.success,"
+    " last_failure_at = w.failure, slow = w.slow"
+    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]),"
+    " CAST(:c3 AS int[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS timestamptz[]),"
+    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]))"
+    " AS w(id, token, state, failures, since, success, failure, slow)"
+    " WHERE m.endpoint_id = w.id"
+)
+# One probe of an index for each mailbox, not a pass over everything that is due.
+_DUE = (
+    "SELECT m.endpoint_id, m.region FROM mailbox m CROSS JOIN LATERAL"
+    " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
+    " AND d.status = 'pending' AND d.next_attempt_at <= statement_timestamp()"
+    " AND d.id >= :low AND d.id < :high LIMIT 1) due"
+    " WHERE m.state = 'active'"
+    " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
+)
+_DUE_ALL = text(_DUE)
+_DUE_AMONG = text(_DUE + " AND m.endpoint_id = ANY(:ids)")
+_DUE_AGAIN = text(
+    "SELECT m.endpoint_id, m.region FROM mailbox m JOIN"
+    " (SELECT DISTINCT d.endpoint_id FROM delivery d"
+    " WHERE d.status = 'pending' AND d.attempt_count > 0"
+    " AND d.next_attempt_at <= statement_timestamp()"
+    " AND d.next_attempt_at > statement_timestamp() - :past"
+    " AND d.id >= :low AND d.id < :high) due USING (endpoint_id)"
+    " WHERE m.state = 'active'"
+    " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
+)
+
+
+class MailboxRepository:
+    """Mailboxes.  Whoever locks several does so in the order of their ids."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def take(
+        self, endpoint_ids: Sequence[UUID], token: UUID, lease: timedelta, region: str
+    ) -> list[Leased]:
+        """Take the leases that are free; active endpoints of the region only."""
+        rows = self._session.execute(
+            _TAKE,
+            {
+                "ids": list(endpoint_ids),
+                "token": token,
+                "lease": lease,
+                "region": region,
+            },
+        )
+        return [Leased(*row) for row in rows]
+
+    def renew(self, held: Sequence[tuple[UUID, UUID]], lease: timedelta) -> set[UUID]:
+        """Extend leases, given as (endpoint, token); return those still ours."""
+        rows = self._session.execute(_RENEW, {**columns(held), "lease": lease})
+        return set(rows.scalars())
+
+    def release(self, held: Sequence[tuple[UUID, UUID, bool]]) -> None:
+        """Give leases back, given as (endpoint, token, whether it was emptied)."""
+        self._session.execute(_RELEASE, columns(held))
+
+    def lock(self, endpoint_ids: Sequence[UUID]) -> list[Health]:
+        """Return these mailboxes, locked until the commit."""
+        rows = self._session.execute(_LOCK, {"ids": list(endpoint_ids)})
+        return [Health(*row) for row in rows]
+
+    def save(self, health: Sequence[Health]) -> None:
+        """Write back how endpoints have been doing; the lease stays as it is."""
+        if health:
+            self._session.execute(_SAVE, columns(health))
+
+    def due(self, window: Window) -> list[Due]:
+        """Return every endpoint that has something due and that nobody serves."""
+        return [Due(*row) for row in self._session.execute(_DUE_ALL, window._asdict())]
+
+    def due_among(self, endpoint_ids: Sequence[UUID], window: Window) -> list[Due]:
+        """Return those of these endpoints that have something due."""
+        rows = self._session.execute(
+            _DUE_AMONG, {**window._asdict(), "ids": list(endpoint_ids)}
+        )
+        return [Due(*row) for row in rows]
+
+    def due_again(self, past: timedelta, window: Window) -> list[Due]:
+        """Return the endpoints whose retries fell due within the ``past``."""
+        rows = self._session.execute(_DUE_AGAIN, {**window._asdict(), "past": past})
+        return [Due(*row) for row in rows]
+
+    def set_state(self, endpoint_id: UUID, state: str) -> None:
+        """Copy an endpoint's state, so that ringing and leasing need no join."""
+        self._session.execute(
+            update(Mailbox)
+            .where(Mailbox.endpoint_id == endpoint_id)
+            .values(state=state)
+        )
+
+    def set_region(self, endpoint_id: UUID, region: str) -> None:
+        """Copy an endpoint's region: its workers alone lease it."""
+        self._session.execute(
+            update(Mailbox)
+            .where(Mailbox.endpoint_id == endpoint_id)
+            .values(region=region)
+        )
+
+    def forget_failures(self, endpoint_id: UUID) -> None:
+        """Begin anew with an endpoint that was enabled by hand."""
+        self._session.execute(
+            update(Mailbox)
+            .where(Mailbox.endpoint_id == endpoint_id)
+            .values(consecutive_failures=0, failing_since=None, slow=False)
+        )
+
+    def find(self, tenant_id: str, endpoint_id: UUID) -> Mailbox | None:
+        """Return an endpoint's mailbox, or None."""
+        found = self._session.get(Mailbox, endpoint_id)
+        return found if found is not None and found.tenant_id == tenant_id else None

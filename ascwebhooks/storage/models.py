@@ -1,0 +1,328 @@
+"""The tables, as SQLAlchemy sees them.
+
+``event``, ``delivery`` and ``attempt`` are partitioned by day on the UUIDv7
+that they begin with, and have no foreign keys among them: those would block
+dropping a day.  Their partitions are made in ``storage.partitions``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NOW = func.now()
+
+
+class Base(DeclarativeBase):
+    """What every table shares."""
+
+    type_annotation_map: ClassVar = {
+        str: Text(),
+        int: Integer(),
+        bytes: LargeBinary(),
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        list[str]: ARRAY(Text()),
+        list[int]: ARRAY(Integer()),
+    }
+
+
+class Tenant(Base):
+    """A customer of the gateway, and the boundary of everything.
+
+    ``subscriptions_version`` grows with every change to an endpoint or a
+    subscription, in the same transaction; accepting reads it and knows whether
+    what it has prepared still holds.
+    """
+
+    __tablename__ = "tenant"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    home_region: Mapped[str]
+    allowed_regions: Mapped[list[str]]
+    subscriptions_version: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("0")
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
+    deleted_at: Mapped[datetime | None]
+
+
+class Endpoint(Base):
+    """Where a tenant wants its events sent, and how."""
+
+    __tablename__ = "endpoint"
+    __table_args__ = (UniqueConstraint("id"),)
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    description: Mapped[str]
+    format: Mapped[str] = mapped_column(server_default="standard")
+    sealed_headers: Mapped[bytes | None]
+    timeout_s: Mapped[int]
+    max_in_flight: Mapped[int]
+    rate_limit_per_s: Mapped[int | None]
+    ordering: Mapped[str] = mapped_column(server_default="none")
+    retry_schedule_s: Mapped[list[int]]
+    region: Mapped[str]
+    state: Mapped[str]
+    disabled_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
+    deleted_at: Mapped[datetime | None]
+
+
+def _of_endpoint() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["tenant_id", "endpoint_id"],
+        ["endpoint.tenant_id", "endpoint.id"],
+        ondelete="CASCADE",
+    )
+
+
+class EndpointSecret(Base):
+    """A signing secret; several are in force while a rotation overlaps."""
+
+    __tablename__ = "endpoint_secret"
+    __table_args__ = (
+        _of_endpoint(),
+        Index("ix_endpoint_secret_endpoint", "tenant_id", "endpoint_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID]
+    sealed: Mapped[bytes]
+    hint: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    expires_at: Mapped[datetime | None]
+
+
+class Subscription(Base):
+    """Which events an endpoint wants."""
+
+    __tablename__ = "subscription"
+    __table_args__ = (
+        _of_endpoint(),
+        Index("ix_subscription_endpoint", "tenant_id", "endpoint_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID]
+    event_types: Mapped[list[str]]
+    filter: Mapped[str | None]
+    enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
+
+
+class Mailbox(Base):
+    """An endpoint's working state: its lease and its health.
+
+    Narrow and unpartitioned, with room in each page, because it is the row that
+    is written most often.
+    """
+
+    __tablename__ = "mailbox"
+    __table_args__ = (
+        _of_endpoint(),
+        Index("ix_mailbox_tenant", "tenant_id", "endpoint_id"),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    endpoint_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    region: Mapped[str]
+    state: Mapped[str]
+    lease_token: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    abandoned_leases: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0")
+    )
+    consecutive_failures: Mapped[int] = mapped_column(server_default=text("0"))
+    failing_since: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    last_failure_at: Mapped[datetime | None]
+    slow: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class Event(Base):
+    """An accepted event; ``sealed`` holds ``domain.events.keep``."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("ix_event_tenant", "tenant_id", "id"),
+        Index("ix_event_source_id", "tenant_id", "source_id"),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    type: Mapped[str]
+    source: Mapped[str]
+    source_id: Mapped[str]
+    time: Mapped[datetime]
+    size_bytes: Mapped[int]
+    sealed: Mapped[bytes]
+
+
+class EventKey(Base):
+    """By what an event is known again, for DEDUPE_DAYS."""
+
+    __tablename__ = "event_key"
+    __table_args__ = (Index("ix_event_key_event", "event_id", postgresql_using="brin"),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    content_hash: Mapped[bytes]
+
+
+class Delivery(Base):
+    """One event on its way to one endpoint.  The row is also the queue.
+
+    ``step`` counts the attempts of the schedule that is running: a retry by
+    hand sets it to 0 and leaves ``attempt_count`` as it is.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index(
+            "ix_delivery_due",
+            "endpoint_id",
+            "next_attempt_at",
+            "id",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_delivery_retry",
+            "next_attempt_at",
+            postgresql_where=text("status = 'pending' AND attempt_count > 0"),
+        ),
+        Index("ix_delivery_tenant", "tenant_id", "id"),
+        Index(
+            "ix_delivery_dead",
+            "tenant_id",
+            "id",
+            postgresql_where=text("status = 'dead_lettered'"),
+        ),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    event_id: Mapped[UUID]
+    endpoint_id: Mapped[UUID]
+    event_type: Mapped[str]
+    status: Mapped[str]
+    step: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    attempt_count: Mapped[int] = mapped_column(server_default=text("0"))
+    sent_alone: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    next_attempt_at: Mapped[datetime]
+    last_status_code: Mapped[int | None] = mapped_column(SmallInteger)
+    last_error: Mapped[str | None]
+    dead_reason: Mapped[str | None]
+    completed_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One request that was made, and what came back.
+
+    ``sealed`` holds the request's headers and the answer's headers and body.
+    Times are milliseconds since the attempt began, cumulative.
+    """
+
+    __tablename__ = "attempt"
+    __table_args__: ClassVar = {"postgresql_partition_by": "RANGE (delivery_id)"}
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str]
+    endpoint_id: Mapped[UUID]
+    started_at: Mapped[datetime]
+    status_code: Mapped[int | None] = mapped_column(SmallInteger)
+    error: Mapped[str | None]
+    detail: Mapped[str | None]
+    address: Mapped[str | None]
+    dns_ms: Mapped[float | None]
+    connect_ms: Mapped[float | None]
+    tls_ms: Mapped[float | None]
+    first_byte_ms: Mapped[float | None]
+    total_ms: Mapped[float]
+    sealed: Mapped[bytes]
+
+
+class RejectedEvent(Base):
+    """What was not accepted, and why; the tenant may be unknown."""
+
+    __tablename__ = "rejected_event"
+    __table_args__ = (Index("ix_rejected_event_tenant", "tenant_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str | None]
+    claimed_tenant: Mapped[str | None]
+    code: Mapped[str]
+    detail: Mapped[str]
+    type: Mapped[str | None]
+    source: Mapped[str | None]
+    source_id: Mapped[str | None]
+    via: Mapped[str] = mapped_column(String(16))
+    size_bytes: Mapped[int]
+    truncated: Mapped[bool]
+    sealed: Mapped[bytes]
+
+
+class ApiKey(Base):
+    """A key to the API; the key itself is not kept."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str | None] = mapped_column(ForeignKey("tenant.id"))
+    role: Mapped[str]
+    name: Mapped[str]
+    shown: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class DataKey(Base):
+    """A wrapped data key: one for each tenant and day, one for its secrets.
+
+    ``scope`` is the day (``2026-11-23``) or ``secrets``.  Destroying one is
+    deletion that can be proven.
+    """
+
+    __tablename__ = "data_key"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    ring_key: Mapped[str]
+    wrapped: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)

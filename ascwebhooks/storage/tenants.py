@@ -1,0 +1,78 @@
+"""Statements about tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.orm import Session
+
+from ascwebhooks.storage.models import Tenant
+
+_VERSIONS = text(
+    "SELECT id, subscriptions_version FROM tenant"
+    " WHERE id = ANY(:ids) AND deleted_at IS NULL ORDER BY id FOR SHARE"
+)
+
+
+class TenantRepository:
+    """Tenants; a deleted one is found by nobody."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, tenant: Tenant) -> None:
+        """Add a tenant."""
+        self._session.add(tenant)
+
+    def find(self, tenant_id: str) -> Tenant | None:
+        """Return the tenant, or None."""
+        return self._session.scalars(
+            select(Tenant).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None))
+        ).one_or_none()
+
+    def exists(self, tenant_id: str) -> bool:
+        """Return whether the id was ever taken, also by a deleted tenant."""
+        return self._session.get(Tenant, tenant_id) is not None
+
+    def page(
+        self, *, after: str | None, limit: int, only: str | None = None
+    ) -> Sequence[Tenant]:
+        """Return tenants in order of id, those after ``after``."""
+        query = select(Tenant).where(Tenant.deleted_at.is_(None))
+        if after is not None:
+            query = query.where(Tenant.id > after)
+        if only is not None:
+            query = query.where(Tenant.id == only)
+        return self._session.scalars(query.order_by(Tenant.id).limit(limit)).all()
+
+    def versions(self, tenant_ids: Sequence[str]) -> Sequence[Row[tuple[str, int]]]:
+        """Return ``(id, subscriptions_version)`` and hold both until the commit.
+
+        The shared lock makes a change to subscriptions wait for the batches that
+        were accepted under the old ones: after the change, none is.
+        """
+        return self._session.execute(_VERSIONS, {"ids": list(tenant_ids)}).all()
+
+    def change_subscriptions(self, tenant_id: str) -> None:
+        """Count a change to the tenant's endpoints or subscriptions.
+
+        It comes first in every transaction that makes one: it is the lock that
+        such transactions and accepting take in the same order.
+        """
+        self._session.execute(
+            update(Tenant)
+            .where(Tenant.id == tenant_id)
+            .values(subscriptions_version=Tenant.subscriptions_version + 1)
+        )
+
+    def delete(self, tenant: Tenant, at: datetime) -> None:
+        """Mark a tenant as deleted."""
+        tenant.deleted_at = at
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return self._session.execute(
+            select(func.count()).select_from(Tenant).where(Tenant.deleted_at.is_(None))
+        ).scalar_one()

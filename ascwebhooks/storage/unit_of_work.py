@@ -1,0 +1,144 @@
+"""A transaction, and the repositories that work within it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from ascwebhooks.errors import Unavailable
+from ascwebhooks.storage.claims import ClaimRepository
+from ascwebhooks.storage.data_keys import DataKeyRepository
+from ascwebhooks.storage.deliveries import DeliveryRepository
+from ascwebhooks.storage.endpoints import EndpointRepository
+from ascwebhooks.storage.events import EventRepository
+from ascwebhooks.storage.keys import ApiKeyRepository
+from ascwebhooks.storage.mailboxes import MailboxRepository
+from ascwebhooks.storage.rejected_events import RejectedEventRepository
+from ascwebhooks.storage.tenants import TenantRepository
+
+log = structlog.get_logger()
+
+Sessions = Callable[[], Session]
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """Return what opens sessions; their rows stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+class UnitOfWork:
+    """A transaction that rolls back unless ``commit`` is called.
+
+    ::
+
+        with self._uow() as uow:
+            uow.endpoints.add(endpoint)
+            uow.after_commit(lambda: self._rings.ring(ids))
+            uow.commit()
+
+    Raises:
+        Unavailable: From within the block, when the database is away.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._hooks: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Self:
+        self._session = session = self._sessions()
+        self.tenants = TenantRepository(session)
+        self.endpoints = EndpointRepository(session)
+        self.events = EventRepository(session)
+        self.deliveries = DeliveryRepository(session)
+        self.claims = ClaimRepository(session)
+        self.mailboxes = MailboxRepository(session)
+        self.rejected_events = RejectedEventRepository(session)
+        self.keys = ApiKeyRepository(session)
+        self.data_keys = DataKeyRepository(session)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Closing a session rolls back whatever was not committed.
+        self._session.close()
+        if is_away(error):
+            raise Unavailable("the database is away; try again.") from error
+
+    def now(self) -> datetime:
+        """Return PostgreSQL's clock: the one that due times and ids are made by."""
+        row = self._session.execute(text("SELECT clock_timestamp()"))
+        moment: datetime = row.scalar_one()
+        return moment
+
+    def forgo_durability(self) -> None:
+        """Let this transaction's commit return before it is on disk.
+
+        For leases alone: one that a crash of the server takes back is found
+        missing by its holder, like any other that was lost.
+        """
+        self._session.execute(text("SET LOCAL synchronous_commit = off"))
+
+    def flush(self) -> None:
+        """Send what was added, so that a conflict is seen here."""
+        self._session.flush()
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Run ``hook`` after the commit, and not at all if there is none."""
+        self._hooks.append(hook)
+
+    def commit(self) -> None:
+        """Commit, then run the hooks; a hook that fails is logged, not raised.
+
+        The data is safe by then, and whatever a hook would have started the
+        sweeper starts later.
+        """
+        self._session.commit()
+        hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            try:
+                hook()
+            except Exception:
+                log.exception("after_commit_failed")
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Return whether an error says that the database cannot be reached now.
+
+    Besides a lost connection: a server that starts or stops, has no connection
+    left, or gave up on a lock or a deadlock.  The same call may succeed later.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "pgcode", None) or ""
+    return (
+        error.connection_invalidated
+        or state[:2] in {"08", "53", "57"}
+        or state in {"40P01", "40001", "55P03"}
+        or (not state and type(error.orig).__name__ in _AWAY)
+    )
+
+
+_AWAY = {"OperationalError", "InterfaceError"}
+
+
+def is_bad_data(error: BaseException) -> bool:
+    """Return whether the database refused a value, rather than the whole call."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "pgcode", None) or ""
+        return type(error.orig).__name__ == "DataError" or state.startswith("22")
+    # psycopg2 refuses this before it reaches the server.
+    return isinstance(error, ValueError) and "NUL" in str(error)
