@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -35,8 +36,8 @@ class Settings:
     Durations end in their unit, sizes in ``_bytes``.
     """
 
-    database_url: str | None = None
-    redis_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    redis_url: str | None = field(default=None, repr=False)
     encryption_keys: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
     home_dir: Path = Path("var")
     bind: str = "127.0.0.1:8380"
@@ -115,11 +116,16 @@ def read(environ: Mapping[str, str]) -> Settings:
     try:
         return Settings(**_SettingsSchema().load(given))
     except ma.ValidationError as error:
-        name, problems = sorted(error.normalized_messages().items())[0]
+        name, problems = sorted(_messages(error).items())[0]
         setting = PREFIX + str(name).upper()
         raise SettingsInvalid(
             f"{setting}: {_first(problems)}", setting=setting
         ) from error
+
+
+def _messages(error: ma.ValidationError) -> dict[Any, Any]:
+    messages = error.messages
+    return messages if isinstance(messages, dict) else {"settings": messages}
 
 
 def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
@@ -129,7 +135,7 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         settings: What to show.
         show_secrets: Whether passwords and keys are shown or masked.
     """
-    values = {
+    special: dict[str, Any] = {
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "ENCRYPTION_KEYS": ",".join(
@@ -139,8 +145,8 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
     }
-    values = {
-        each.name.upper(): values.get(each.name.upper(), getattr(settings, each.name))
+    values: dict[str, Any] = {
+        each.name.upper(): special.get(each.name.upper(), getattr(settings, each.name))
         for each in fields(Settings)
     }
     if not show_secrets:
@@ -148,20 +154,16 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
             f"{key_id}:***" for key_id, _ in settings.encryption_keys
         )
         for name in ("DATABASE_URL", "REDIS_URL"):
-            values[name] = _mask_password(values[name])
+            values[name] = _mask_password(getattr(settings, name.lower()))
     return values
 
 
 def _mask_password(url: str | None) -> str | None:
     if url is None:
         return None
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    credentials, at, host = authority.rpartition("@")
-    user, colon, password = credentials.partition(":")
-    if not password:
-        return url
-    return f"{scheme}{separator}{user}{colon}***{at}{host}{slash}{path}"
+    # A password may hold '/', and libpq takes one as a parameter too.
+    masked = re.sub(r"(?<=://)([^:@]*):(.*)@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&#]*", r"\1***", masked)
 
 
 def _runtime(home: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from typeid import TypeID
 from typeid.errors import TypeIDException
+from uuid_utils import UUID as UuidOfLibrary
 
 from ascwebhooks.errors import NotFound
 
@@ -96,7 +97,7 @@ def lowest(moment: datetime) -> UUID:
 
 def show(kind: Kind, value: UUID) -> str:
     """Return the id as people see it."""
-    return str(TypeID.from_uuid(value, kind.value))
+    return str(TypeID.from_uuid(UuidOfLibrary(int=value.int), kind.value))
 
 
 def read(kind: Kind, text: str) -> UUID:

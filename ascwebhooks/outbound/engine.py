@@ -17,7 +17,7 @@ from ascwebhooks.outbound.transfers import Transfer
 #: How often a connection may report something during one transfer.  64 KiB of
 #: body and of headers take a few hundred; chunk extensions that never end pass
 #: every limit of libcurl and would eat a core until the deadline.
-MAX_EVENTS_PER_TRANSFER = 2000
+MAX_EVENTS_PER_TRANSFER = 1500
 
 _MASKS = {
     pycurl.POLL_IN: select.EPOLLIN,

@@ -15,14 +15,18 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 
 import certifi
-import pycurl
 import structlog
 
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome, Timings
 from ascwebhooks.outbound.engine import Completion, Engine
 from ascwebhooks.outbound.lanes import Lane
-from ascwebhooks.outbound.requests import Job, Request, wire_headers
+from ascwebhooks.outbound.requests import (
+    Job,
+    MalformedRequestError,
+    Request,
+    wire_headers,
+)
 from ascwebhooks.outbound.resolver import Answer, GetAddrInfo, Resolver
 from ascwebhooks.outbound.transfers import Attempt, Transfer
 
@@ -214,30 +218,29 @@ class Sender:
                 lane.scheduled = False
                 continue
             lanes.append(lane)
-            self._prepare(lane, job)
+            self._launch(lane, job)
 
-    def _prepare(self, lane: Lane, job: Job) -> None:
-        now = time.monotonic()
+    def _launch(self, lane: Lane, job: Job) -> None:
+        started = time.monotonic()
         try:
             request = job.prepare()
+            lines = wire_headers(request)
+            deadline = started + request.timeout.total_seconds()
+            attempt = Attempt(job, lane, request, lines, started, deadline)
+            answer = self._resolver.lookup(
+                request.host, request.port, request.pool, attempt
+            )
+        except MalformedRequestError as error:
+            outcome = _unsent(ErrorClass.INVALID_REQUEST, str(error), started)
+            self._done(lane, job, outcome)
         except BaseException as error:  # the job's fault alone
             log.exception(PREPARE_FAILED)
-            self._done(lane, job, _unsent(ErrorClass.INTERNAL, repr(error), now))
-            return
-        try:
-            lines = wire_headers(request)
-        except ValueError as error:
-            self._done(lane, job, _unsent(ErrorClass.INVALID_REQUEST, str(error), now))
-            return
-        deadline = now + request.timeout.total_seconds()
-        attempt = Attempt(job, lane, request, lines, now, deadline)
-        answer = self._resolver.lookup(
-            request.host, request.port, request.pool, attempt
-        )
-        if answer is None:
-            self._wait(attempt)
+            self._done(lane, job, _unsent(ErrorClass.INTERNAL, repr(error), started))
         else:
-            self._place(attempt, answer)
+            if answer is None:
+                self._wait(attempt)
+            else:
+                self._place(attempt, answer)
 
     def _wait(self, attempt: Attempt) -> None:
         attempt.waiting = True
@@ -272,12 +275,13 @@ class Sender:
                 transfer = Transfer(self._policy, self._ca_file)
             transfer.begin(attempt, pin, time.monotonic())
             self._engine.add(transfer)
-        except (pycurl.error, UnicodeError, TypeError, OSError) as error:
+        except BaseException as error:  # nothing else may suffer from it
+            log.exception(PREPARE_FAILED)
             if transfer is not None:
                 transfer.curl.close()
-            self._fail(attempt, ErrorClass.INVALID_REQUEST, repr(error))
-            return
-        self._running += 1
+            self._fail(attempt, ErrorClass.INTERNAL, repr(error))
+        else:
+            self._running += 1
 
     def _expire(self) -> None:
         now = time.monotonic()

@@ -9,12 +9,13 @@ from typing import Protocol
 
 from ascwebhooks.domain.deliveries import Outcome
 
-#: What a line that is sent may hold.  libcurl would send CR and LF as they are.
+#: Lines that can be sent as they are; libcurl would send CR and LF, too.
+_PLAIN = re.compile(
+    r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\x21-\x7e][\x20-\x7e\t]*\n)*"
+)
+#: The same, with values that may be empty.
 _LINES = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\x20-\x7e\t]*\n)*")
 _URL = re.compile(r"https?://[\x21-\x7e]+")
-
-#: libcurl takes "name:" for "do not send this header" and "name;" for an empty one.
-_EMPTY_VALUE = re.compile(r":[ \t]*\n")
 
 #: From this size on libcurl would ask for "100 Continue" first.
 _EXPECT_BYTES = 1024 * 1024
@@ -39,6 +40,10 @@ class Request:
     pool: str
 
 
+class MalformedRequestError(Exception):
+    """A request that could be read as two, or as none; it is not sent."""
+
+
 class Job(Protocol):
     """One attempt that is to be made; both methods run in the loop's thread."""
 
@@ -58,21 +63,24 @@ def wire_headers(request: Request) -> list[str]:
     lock on the same door.
 
     Raises:
-        ValueError: If the URL or a header holds what could split the request.
+        MalformedRequestError: If the URL or a header could split the request.
     """
     lines = request.headers
     text = "\n".join(lines) + "\n" if lines else ""
-    if not _LINES.fullmatch(text) or text.count("\n") != len(lines):
-        raise ValueError("a header line is malformed")
-    if not _URL.fullmatch(request.url):
-        raise ValueError("the URL is malformed")
-    if _EMPTY_VALUE.search(text):
+    if text.count("\n") != len(lines):
+        raise MalformedRequestError("a header holds a line break")
+    if not _PLAIN.fullmatch(text):
+        if not _LINES.fullmatch(text):
+            raise MalformedRequestError("a header is malformed")
         lines = [_spell_empty(line) for line in lines]
+    if not _URL.fullmatch(request.url):
+        raise MalformedRequestError("the URL is malformed")
     if len(request.body) >= _EXPECT_BYTES:
         lines = [*lines, "Expect:"]
     return lines
 
 
 def _spell_empty(line: str) -> str:
+    # libcurl takes "name:" for "do not send this header".
     name, _, value = line.partition(":")
     return line if value.strip(" \t") else f"{name};"

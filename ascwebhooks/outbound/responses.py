@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import pycurl
@@ -56,21 +58,38 @@ def status_error(status: int) -> ErrorClass | None:
     return ErrorClass.HTTP_STATUS
 
 
-def final_block(lines: list[bytes]) -> tuple[list[bytes], bool]:
-    """Return the last answer's header lines, and whether they are complete.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An answer's headers; ``complete`` is whether their end was seen."""
 
-    ``lines`` begin with a status line and hold everything that libcurl saw:
-    interim answers (1xx), the answer, and trailers after its body.  The lines
-    returned are without status line, end and trailers.
+    pairs: tuple[tuple[str, str], ...]
+    complete: bool
+
+
+def parse_head(lines: list[bytes], total_bytes: int) -> Head:
+    """Return the headers of the answer that ``lines`` end with.
+
+    Args:
+        lines: All that libcurl saw, from a status line on: interim answers
+            (1xx), the answer, and trailers after its body.
+        total_bytes: How long they are.
     """
-    if lines and lines[-1] in _END and not _is_interim(lines[0]):
-        end = lines.index(lines[-1])
-        return lines[1:end], True
+    if total_bytes <= _REMEMBERED_BYTES:
+        return _remembered_head(tuple(lines))
+    return _head(lines)
+
+
+def _head(lines: Sequence[bytes]) -> Head:
     start = 0
     while start < len(lines) and _is_interim(lines[start]):
         start = _end_of_block(lines, start) + 1
     end = _end_of_block(lines, start)
-    return lines[start + 1 : end], end < len(lines)
+    return Head(_pairs(lines[start + 1 : end]), complete=end < len(lines))
+
+
+# Most answers that a receiver gives within one second differ in nothing.
+_REMEMBERED_BYTES = 2048
+_remembered_head = lru_cache(maxsize=1024)(_head)
 
 
 def _is_interim(line: bytes) -> bool:
@@ -79,14 +98,14 @@ def _is_interim(line: bytes) -> bool:
     return bool(status) and status[0].startswith(b"1") and status[0] != b"101"
 
 
-def _end_of_block(lines: list[bytes], start: int) -> int:
+def _end_of_block(lines: Sequence[bytes], start: int) -> int:
     for index in range(start, len(lines)):
         if lines[index] in _END:
             return index
     return len(lines)
 
 
-def header_pairs(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
+def _pairs(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
     """Return names and values, at most 100 and 16 KiB of them."""
     pairs: list[tuple[str, str]] = []
     room = KEPT_HEADER_BYTES
@@ -94,22 +113,15 @@ def header_pairs(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
         room -= len(line)
         if room < 0:
             break
-        if line[:1] in (b" ", b"\t") and pairs:
+        text = line.decode("latin-1")
+        if text[0] in " \t" and pairs:
             # RFC 9112 §5.2: a folded line continues the one before it.
             name, value = pairs[-1]
-            pairs[-1] = name, f"{value} {line.decode('latin-1').strip()}"
+            pairs[-1] = name, f"{value} {text.strip()}"
         else:
-            pairs.append(_cached_pair(line) if len(line) < 256 else _pair(line))
+            name, _, value = text.partition(":")
+            pairs.append((name.strip(), value.strip()))
     return tuple(pairs)
-
-
-def _pair(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode("latin-1").partition(":")
-    return name.strip(), value.strip()
-
-
-# Most answers of one second differ in no line.
-_cached_pair = lru_cache(maxsize=4096)(_pair)
 
 
 def header_value(headers: tuple[tuple[str, str], ...], name: str) -> str | None:

@@ -19,9 +19,8 @@ from ascwebhooks.outbound.responses import (
     MAX_BODY_BYTES,
     MAX_HEADER_BYTES,
     MAX_HEADER_LINES,
-    final_block,
-    header_pairs,
     header_value,
+    parse_head,
     status_error,
 )
 
@@ -30,6 +29,9 @@ from ascwebhooks.outbound.responses import (
 CONNECT_TIMEOUT_S = 10
 MAX_IDLE_S = 60
 MAX_LIFETIME_S = 300
+
+#: A longer body is not held by an idle handle.
+_HELD_BODY_BYTES = 16 * 1024
 
 #: What a veto looks like to libcurl: refused, or stopped by a callback.
 _VETOED_CODES = (pycurl.E_COULDNT_CONNECT, pycurl.E_ABORTED_BY_CALLBACK)
@@ -121,6 +123,8 @@ class Transfer:
             (pycurl.SSL_VERIFYPEER, 1),
             (pycurl.SSL_VERIFYHOST, 2),
             (pycurl.CAINFO, ca_file),
+            # It bounds what one event can make libcurl read (ten times as much).
+            (pycurl.BUFFERSIZE, 4096),
             (pycurl.NOSIGNAL, 1),
             (pycurl.TCP_NODELAY, 1),
             (pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_S * 1000),
@@ -194,6 +198,9 @@ class Transfer:
 
     def release(self) -> None:
         """Forget the attempt, so that the handle can take another."""
+        if self.attempt and len(self.attempt.request.body) > _HELD_BODY_BYTES:
+            # The handle would hold it until its next request.
+            self.curl.setopt(pycurl.POSTFIELDS, b"")
         self.attempt = None
         self.endless = False
         self._guard.vetoed = None
@@ -214,9 +221,9 @@ class Transfer:
         status = self.curl.getinfo(pycurl.RESPONSE_CODE)
         if status < 200 and status != 101:
             status = None
-        lines, complete = final_block(self._lines)
-        headers = header_pairs(lines) if status else ()
-        error, detail = self._judge(code, message, status, complete)
+        head = parse_head(self._lines, self._header_bytes)
+        headers = head.pairs if status else ()
+        error, detail = self._judge(code, message, status, head.complete)
         body = b"".join(self._chunks)[:KEPT_BODY_BYTES]
         return Outcome(
             status,

@@ -61,12 +61,14 @@ class Routes:
         """
         versions = uow.tenants.versions(sorted(set(tenant_ids)))
         found = {
-            tenant_id: known
-            for tenant_id, version in versions
-            if (known := self._known.get(tenant_id)) and known.version == version
+            row.id: known
+            for row in versions
+            if (known := self._known.get(row.id))
+            and known.version == row.subscriptions_version
         }
-        stale = {row.id: row.subscriptions_version for row in versions}
-        stale = {each: stale[each] for each in stale if each not in found}
+        stale = {
+            row.id: row.subscriptions_version for row in versions if row.id not in found
+        }
         if stale:
             found |= self._read(uow, stale)
         return found
@@ -77,11 +79,10 @@ class Routes:
         wanted: dict[str, list[Subscription]] = defaultdict(list)
         endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
         for row in uow.endpoints.routes(list(versions)):
-            tenant_id, endpoint_id, event_types, region, state = row
-            wanted[tenant_id].append(
-                Subscription(endpoint_id, tuple(event_types or ()))
-            )
-            endpoints[tenant_id][endpoint_id] = Route(region, EndpointState(state))
+            route = Route(row.region, EndpointState(row.state))
+            endpoints[row.tenant_id][row.id] = route
+            subscription = Subscription(row.id, tuple(row.event_types or ()))
+            wanted[row.tenant_id].append(subscription)
         fresh = {
             each: TenantRoutes(version, Matcher(wanted[each]), endpoints[each])
             for each, version in versions.items()

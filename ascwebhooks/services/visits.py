@@ -70,7 +70,7 @@ class Job:
         self.started_at = now = datetime.now(UTC)
         timestamp = int(now.timestamp())
         signature = signing.sign(target.keys, message.id, timestamp, message.body)
-        signed = (
+        signed: tuple[tuple[str, str], ...] = (
             ("webhook-id", message.id),
             ("webhook-timestamp", str(timestamp)),
             ("webhook-signature", signature),

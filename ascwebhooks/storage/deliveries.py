@@ -13,6 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.models import Attempt, Delivery
+from ascwebhooks.storage.results import affected
 
 
 class DeliveryRepository:
@@ -132,7 +133,7 @@ class DeliveryRepository:
             )
             .execution_options(synchronize_session=False)
         )
-        return done.rowcount  # type: ignore[attr-defined,no-any-return]
+        return affected(done)
 
     def expire(self, before: UUID, limit: int) -> int:
         """Dead-letter what is pending and about to be dropped; return how much."""

@@ -53,7 +53,11 @@ class Doors:
         Raises:
             redis.RedisError: If Valkey is away.
         """
-        args = [SHUT_MS, int(whatever), *(each.hex for each in endpoint_ids)]
+        args: list[int | str] = [
+            SHUT_MS,
+            int(whatever),
+            *(each.hex for each in endpoint_ids),
+        ]
         answers = self._shut(keys=[_DOOR, _SLOW], args=args)
         pairs = list(zip(endpoint_ids, answers, strict=True))
         fast = [each for each, answer in pairs if answer == 1]

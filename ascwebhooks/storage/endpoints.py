@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, func, select, text
@@ -125,13 +126,11 @@ class EndpointRepository:
         """Add a signing secret."""
         self._session.add(secret)
 
-    def routes(self, tenant_ids: Sequence[str]) -> Sequence[Row[tuple[object, ...]]]:
+    def routes(self, tenant_ids: Sequence[str]) -> Sequence[Row[Any]]:
         """Return what matching needs of these tenants: one row a subscription."""
         return self._session.execute(_ROUTES, {"tenants": list(tenant_ids)}).all()
 
-    def targets(
-        self, endpoint_ids: Sequence[UUID]
-    ) -> Sequence[Row[tuple[object, ...]]]:
+    def targets(self, endpoint_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return endpoints, deleted ones too, with their secrets in force."""
         return self._session.execute(_TARGETS, {"ids": list(endpoint_ids)}).all()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, delete, select, text
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
 from ascwebhooks.storage.models import Event, EventKey
+from ascwebhooks.storage.results import affected
 
 
 class NewKey(NamedTuple):
@@ -125,7 +126,7 @@ class EventRepository:
         if rows:
             self._session.execute(_ADD_DELIVERIES, {**columns(rows), "now": now})
 
-    def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[tuple[object, ...]]]:
+    def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return what sending needs of these events."""
         return self._session.execute(_SEALED, {"ids": list(event_ids)}).all()
 
@@ -174,4 +175,4 @@ class EventRepository:
         """Delete the keys of events older than this; return how many there were."""
         bound = ids.lowest(now - older_than)
         done = self._session.execute(delete(EventKey).where(EventKey.event_id < bound))
-        return done.rowcount  # type: ignore[attr-defined,no-any-return]
+        return affected(done)

@@ -256,7 +256,7 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempt"
-    __table_args__: ClassVar = {"postgresql_partition_by": "RANGE (delivery_id)"}
+    __table_args__ = ({"postgresql_partition_by": "RANGE (delivery_id)"},)
 
     delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)

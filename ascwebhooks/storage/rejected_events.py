@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.models import RejectedEvent
+from ascwebhooks.storage.results import affected
 
 
 class RejectedEventRepository:
@@ -47,6 +48,8 @@ class RejectedEventRepository:
 
     def purge(self, before: UUID) -> int:
         """Delete those older than a bound; return how many there were."""
-        return self._session.execute(
-            delete(RejectedEvent).where(RejectedEvent.id < before)
-        ).rowcount  # type: ignore[attr-defined,no-any-return]
+        return affected(
+            self._session.execute(
+                delete(RejectedEvent).where(RejectedEvent.id < before)
+            )
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.orm import Session
@@ -47,7 +48,7 @@ class TenantRepository:
             query = query.where(Tenant.id == only)
         return self._session.scalars(query.order_by(Tenant.id).limit(limit)).all()
 
-    def versions(self, tenant_ids: Sequence[str]) -> Sequence[Row[tuple[str, int]]]:
+    def versions(self, tenant_ids: Sequence[str]) -> Sequence[Row[Any]]:
         """Return ``(id, subscriptions_version)`` and hold both until the commit.
 
         The shared lock makes a change to subscriptions wait for the batches that

@@ -1,0 +1,257 @@
+"""The composition root: from settings to services, and from services to processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cached_property, partial
+from uuid import uuid4
+
+from sqlalchemy import Engine
+
+from ascwebhooks import logs
+from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.main import run
+from ascwebhooks.domain.addresses import AddressPolicy
+from ascwebhooks.domain.encryption import KeyRing
+from ascwebhooks.errors import TargetRejected
+from ascwebhooks.outbound.loop import Sender
+from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.container import Services
+from ascwebhooks.services.deliveries import Deliveries
+from ascwebhooks.services.endpoints import Endpoints
+from ascwebhooks.services.events import Events
+from ascwebhooks.services.health import Health
+from ascwebhooks.services.ingestion import Ingestion
+from ascwebhooks.services.keys import Keys
+from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.recording import Recording
+from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.tenants import Tenants
+from ascwebhooks.services.turns import Turns
+from ascwebhooks.settings import Settings
+from ascwebhooks.settings import read as settings_of
+from ascwebhooks.storage import migrate
+from ascwebhooks.storage.doors import Doors
+from ascwebhooks.storage.engine import make_engine, make_redis
+from ascwebhooks.storage.streams import Stream
+from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
+from ascwebhooks.tasks.app import App, make_celery, publisher
+from ascwebhooks.tasks.beat import run_beat
+from ascwebhooks.tasks.duties import Duties
+from ascwebhooks.tasks.worker import run_worker
+from ascwebhooks.web.app import create_app
+from ascwebhooks.web.server import serve
+
+_INSPECT_S = 1.0
+
+
+class Parts:
+    """The parts of one process, each made when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Check what nothing works without.
+
+        Raises:
+            SettingsInvalid: If a database, a broker or a key ring is missing.
+        """
+        self.settings = settings
+        settings.require_database_url()
+        settings.require_redis_url()
+        self.ring = KeyRing(settings.require_encryption_keys())
+        self.retention = timedelta(days=settings.retention_days)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The pool of connections."""
+        return make_engine(
+            self.settings.require_database_url(),
+            pool_size=self.settings.deliver_threads + 4,
+        )
+
+    @cached_property
+    def celery(self) -> App:
+        """The broker's side."""
+        return make_celery(self.settings.require_redis_url())
+
+    @cached_property
+    def uow(self) -> Callable[[], UnitOfWork]:
+        """What opens transactions."""
+        return partial(UnitOfWork, make_sessions(self.engine))
+
+    @cached_property
+    def policy(self) -> AddressPolicy:
+        """Which addresses may be reached."""
+        return AddressPolicy(self.settings.allowed_networks)
+
+    def stream(self, timeout_s: float = 5.0) -> Stream:
+        """Return a reader's view of the stream, under a name of its own."""
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        client = make_redis(self.settings.require_redis_url(), timeout_s=timeout_s)
+        return Stream(client, self.settings.stream, self.settings.stream_group, name)
+
+    def check_target(self, host: str) -> None:
+        """Raise TargetRejected if a host, as it resolves now, may not be reached."""
+        for address in _addresses(host):
+            if self.policy.reason(address) is not None:
+                raise TargetRejected(
+                    f"{host} is on a network that deliveries may not reach; an"
+                    " operator can allow it in ASCWEBHOOKS_ALLOWED_NETWORKS.",
+                    field="url",
+                )
+
+    def workers(self) -> dict[str, list[str]]:
+        """Ask the workers for the queues they consume."""
+        answers = self.celery.control.inspect(timeout=_INSPECT_S).active_queues() or {}
+        return {
+            name: [queue["name"] for queue in queues]
+            for name, queues in answers.items()
+        }
+
+    def services(self) -> Services:
+        """Return the services."""
+        settings, uow = self.settings, self.uow
+        sealing = Sealing(uow, self.ring, os.urandom)
+        client = make_redis(settings.require_redis_url())
+        doors = Doors(client)
+        rings = Rings(doors, publisher(self.celery))
+        targets = Targets(sealing)
+        endpoints = Endpoints(
+            uow,
+            sealing,
+            entropy=os.urandom,
+            check_target=self.check_target,
+            ring=rings.ring,
+            allow_http=settings.allow_http,
+            retention=self.retention,
+        )
+        acceptance = Acceptance(uow, sealing, entropy=os.urandom, ring=rings.ring)
+
+        def make_turns(region: str, slow: bool) -> Turns:
+            return Turns(
+                uow,
+                sender=Sender(
+                    self.policy,
+                    max_transfers=settings.max_transfers,
+                    ca_file=settings.ca_file,
+                ),
+                targets=targets,
+                recording=Recording(
+                    uow, sealing, entropy=os.urandom, spread=random.random
+                ),
+                rings=rings,
+                doors=doors,
+                disable=endpoints.disable,
+                region=region,
+                slow=slow,
+                lease=timedelta(seconds=settings.lease_s),
+                retention=self.retention,
+            )
+
+        return Services(
+            acceptance=acceptance,
+            deliveries=Deliveries(uow, sealing, targets, rings.ring),
+            endpoints=endpoints,
+            events=Events(uow, sealing, acceptance),
+            health=Health(
+                uow,
+                self.engine,
+                client,
+                self.stream(),
+                sealing,
+                workers=self.workers,
+                retention=self.retention,
+            ),
+            keys=Keys(uow, os.urandom),
+            maintenance=Maintenance(
+                uow,
+                self.engine,
+                rings,
+                retention=self.retention,
+                dedupe=timedelta(days=settings.dedupe_days),
+                days_ahead=settings.partitions_ahead_days,
+            ),
+            rejected_events=RejectedEvents(uow, sealing),
+            rings=rings,
+            tenants=Tenants(uow, endpoints.end),
+            make_ingestion=lambda: Ingestion(
+                self.stream(), acceptance, settings.ingest_batch
+            ),
+            make_turns=make_turns,
+            close=partial(_close, rings, self.engine),
+        )
+
+
+def build(settings: Settings) -> Services:
+    """Return the services for these settings.
+
+    Raises:
+        SettingsInvalid: If a setting they need is missing.
+    """
+    return Parts(settings).services()
+
+
+def _addresses(host: str) -> set[str]:
+    """Return what a host resolves to now; nothing if it does not.
+
+    A name that does not resolve yet is no reason to refuse an endpoint: what is
+    connected to is checked at every attempt.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {str(each[4][0]) for each in found}
+
+
+def _close(rings: Rings, engine: Engine) -> None:
+    rings.close(2.0)
+    engine.dispose()
+
+
+def main() -> None:
+    """Run the command line (the console script ``ascwebhooks``)."""
+    tools = Tools(
+        read_settings=lambda: _configured(settings_of(os.environ)),
+        build=build,
+        migrate=_migrate,
+        run_worker=_run_worker,
+        run_beat=_run_beat,
+        run_web=_run_web,
+        environ=os.environ,
+    )
+    sys.exit(run(tools))
+
+
+def _configured(settings: Settings) -> Settings:
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def _migrate(settings: Settings) -> str:
+    return migrate.upgrade(
+        settings.require_database_url(), days_ahead=settings.partitions_ahead_days
+    )
+
+
+def _run_worker(settings: Settings, duties: Duties, name: str | None) -> int:
+    parts = Parts(settings)
+    unique = name or f"{duties.kind}-{os.getpid()}@{socket.gethostname()}"
+    return run_worker(parts.celery, parts.services(), duties, unique)
+
+
+def _run_beat(settings: Settings) -> None:
+    run_beat(make_celery(settings.require_redis_url()))
+
+
+def _run_web(settings: Settings) -> None:
+    # Made in each worker process, after the fork: connections and threads do not
+    # survive one.
+    serve(lambda: create_app(build(settings), settings), settings.bind)

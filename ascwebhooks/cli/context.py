@@ -1,0 +1,39 @@
+"""What commands are given: how to read settings and how to start each process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import click
+
+from ascwebhooks.services.container import Services
+from ascwebhooks.settings import Settings
+from ascwebhooks.tasks.duties import Duties
+
+
+@dataclass
+class Tools:
+    """What bootstrap hands to the commands."""
+
+    read_settings: Callable[[], Settings]
+    build: Callable[[Settings], Services]
+    migrate: Callable[[Settings], str]
+    run_worker: Callable[[Settings, Duties, str | None], int]
+    run_beat: Callable[[Settings], None]
+    run_web: Callable[[Settings], None]
+    environ: Mapping[str, str]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.read_settings()
+
+    @cached_property
+    def services(self) -> Services:
+        """The services of this process."""
+        return self.build(self.settings)
+
+
+pass_tools = click.make_pass_decorator(Tools)

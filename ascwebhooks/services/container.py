@@ -1,0 +1,38 @@
+"""The services of a process, as bootstrap put them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.deliveries import Deliveries
+from ascwebhooks.services.endpoints import Endpoints
+from ascwebhooks.services.events import Events
+from ascwebhooks.services.health import Health
+from ascwebhooks.services.ingestion import Ingestion
+from ascwebhooks.services.keys import Keys
+from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.tenants import Tenants
+from ascwebhooks.services.turns import Turns
+
+
+@dataclass(frozen=True)
+class Services:
+    """Every use case there is; entry points call these and nothing below."""
+
+    acceptance: Acceptance
+    deliveries: Deliveries
+    endpoints: Endpoints
+    events: Events
+    health: Health
+    keys: Keys
+    maintenance: Maintenance
+    rejected_events: RejectedEvents
+    rings: Rings
+    tenants: Tenants
+    make_ingestion: Callable[[], Ingestion]
+    make_turns: Callable[[str, bool], Turns]
+    close: Callable[[], None]

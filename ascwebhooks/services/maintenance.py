@@ -1,0 +1,110 @@
+"""Maintenance: ringing what is due, making and dropping days, forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+from sqlalchemy import Engine, text
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.services.rings import Rings
+from ascwebhooks.storage import migrate, partitions
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+#: Retries that fell due within this past are rung each second; the sweep finds
+#: what a longer pause of the beat left behind.
+RETRY_WINDOW = timedelta(seconds=15)
+_EXPIRE_BATCH = 1_000
+
+
+class Maintenance:
+    """What beat asks for; doing any of it twice does no harm."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        engine: Engine,
+        rings: Rings,
+        *,
+        retention: timedelta,
+        dedupe: timedelta,
+        days_ahead: int,
+    ) -> None:
+        """Take the parts; the durations say how long rows are kept."""
+        self._uow = uow
+        self._engine = engine
+        self._rings = rings
+        self._retention = retention
+        self._dedupe = dedupe
+        self._days_ahead = days_ahead
+
+    def ring_retries(self) -> int:
+        """Ring the endpoints whose retries have just fallen due."""
+        with self._uow() as uow:
+            due = uow.mailboxes.due_again(RETRY_WINDOW, self._window())
+        self._rings.ring(due)
+        return len(due)
+
+    def sweep(self) -> int:
+        """Ring every endpoint with something due that nobody serves.
+
+        It finds what lost rings, lost workers and a flushed broker left behind,
+        and ignores doors.
+        """
+        with self._uow() as uow:
+            due = uow.mailboxes.due(self._window())
+        self._rings.ring(due, whatever=True)
+        if due:
+            log.info("mailboxes_swept", endpoints=len(due))
+        return len(due)
+
+    def keep_partitions(self) -> None:
+        """Make the days ahead and drop those past retention."""
+        with self._engine.begin() as connection:
+            migrate.make_partitions(connection, self._days_ahead)
+            there = partitions.days(connection)
+            now: datetime = connection.execute(
+                text("SELECT clock_timestamp()")
+            ).scalar_one()
+        self._expire(now)
+        last = (now.astimezone(UTC) - self._retention).date()
+        for day in sorted(each for each in there if each < last):
+            self._drop(day)
+
+    def forget(self) -> None:
+        """Delete dedupe keys and rejected events that are past their time."""
+        with self._uow() as uow:
+            now = uow.now()
+            keys = uow.events.forget_keys(now, self._dedupe)
+            rejected = uow.rejected_events.purge(ids.lowest(now - self._retention))
+            uow.commit()
+        if keys or rejected:
+            log.info("rows_forgotten", event_keys=keys, rejected_events=rejected)
+
+    def _expire(self, now: datetime) -> None:
+        """Dead-letter what is still pending a day before its partition goes."""
+        before = ids.lowest(now - self._retention + timedelta(days=1))
+        expired = _EXPIRE_BATCH
+        while expired == _EXPIRE_BATCH:
+            with self._uow() as uow:
+                expired = uow.deliveries.expire(before, _EXPIRE_BATCH)
+                uow.commit()
+            if expired:
+                log.warning("deliveries_expired", deliveries=expired)
+
+    def _drop(self, day: date) -> None:
+        engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            if partitions.pending(connection, day):
+                log.warning("partition_kept", day=str(day), reason="pending deliveries")
+                return
+            partitions.drop(connection, day)
+        log.info("partition_dropped", day=str(day))
+
+    def _window(self) -> Window:
+        return ids.window(datetime.now(UTC), self._retention)

@@ -1,0 +1,114 @@
+"""The stream that gateways write to, read through a consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import redis
+
+#: A reader that is gone for so long has lost what it had in hand.
+TAKE_OVER_MS = 60_000
+#: A consumer without anything in hand is removed after so long.
+FORGET_MS = 3_600_000
+
+
+class Entry(NamedTuple):
+    """One entry of the stream."""
+
+    id: bytes
+    fields: dict[bytes, bytes]
+
+
+class Stream:
+    """One reader's view of the stream.
+
+    Every method may raise redis.RedisError when Valkey is away.
+    """
+
+    def __init__(
+        self, client: redis.Redis, stream: str, group: str, consumer: str
+    ) -> None:
+        self._client = client
+        self._stream = stream
+        self._group = group
+        self._consumer = consumer
+
+    def make_group(self) -> None:
+        """Make the group, from the first entry on, unless it is there."""
+        try:
+            self._client.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def read(self, count: int, block_ms: int) -> list[Entry]:
+        """Return what is new, waiting for it up to ``block_ms``."""
+        answer = self._client.xreadgroup(
+            self._group,
+            self._consumer,
+            {self._stream: ">"},
+            count=count,
+            block=block_ms,
+        )
+        return _entries(answer)
+
+    def mine(self, count: int) -> list[Entry]:
+        """Return what this reader was given and has not settled."""
+        answer = self._client.xreadgroup(
+            self._group, self._consumer, {self._stream: "0"}, count=count
+        )
+        return _entries(answer)
+
+    def take_over(self, count: int) -> list[Entry]:
+        """Take over what dead readers left for a minute."""
+        answer: Any = self._client.xautoclaim(
+            self._stream,
+            self._group,
+            self._consumer,
+            min_idle_time=TAKE_OVER_MS,
+            count=count,
+        )
+        return [Entry(entry_id, fields or {}) for entry_id, fields in answer[1]]
+
+    def settle(self, entry_ids: Sequence[bytes]) -> None:
+        """Acknowledge and delete entries, together."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.xack(self._stream, self._group, *entry_ids)
+        pipe.xdel(self._stream, *entry_ids)
+        pipe.execute()
+
+    def forget_the_dead(self) -> int:
+        """Remove consumers that are long gone and have nothing in hand."""
+        removed = 0
+        for consumer in self._client.xinfo_consumers(self._stream, self._group):
+            if consumer["pending"] == 0 and consumer["idle"] > FORGET_MS:
+                self._client.xgroup_delconsumer(
+                    self._stream, self._group, consumer["name"]
+                )
+                removed += 1
+        return removed
+
+    def leave(self) -> None:
+        """Remove this reader, if it has nothing in hand."""
+        if not self.mine(1):
+            self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
+
+    def lag(self) -> tuple[int, int]:
+        """Return how many entries nobody has read, and how many are unsettled."""
+        for group in self._client.xinfo_groups(self._stream):
+            if group["name"] in (self._group, self._group.encode()):
+                return int(group.get("lag") or 0), int(group["pending"])
+        return int(self._client.xlen(self._stream)), 0
+
+
+def _entries(answer: Any) -> list[Entry]:
+    if not answer:
+        return []
+    streams = answer.items() if isinstance(answer, dict) else answer
+    found: list[Entry] = []
+    for _, batch in streams:
+        # RESP3 wraps the entries of a stream in one more list.
+        entries = batch[0] if batch and isinstance(batch[0], list) else batch
+        found.extend(Entry(entry_id, fields or {}) for entry_id, fields in entries)
+    return found

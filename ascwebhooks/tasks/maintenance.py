@@ -1,0 +1,29 @@
+"""What beat asks for."""
+
+from __future__ import annotations
+
+from ascwebhooks.tasks.app import ServiceTask, task
+
+
+@task()
+def ring_retries(self: ServiceTask) -> None:
+    """Ring the endpoints whose retries have just fallen due."""
+    self.services.maintenance.ring_retries()
+
+
+@task()
+def sweep(self: ServiceTask) -> None:
+    """Ring whatever is due and served by nobody."""
+    self.services.maintenance.sweep()
+
+
+@task()
+def keep_partitions(self: ServiceTask) -> None:
+    """Make the days ahead and drop those past retention."""
+    self.services.maintenance.keep_partitions()
+
+
+@task()
+def forget(self: ServiceTask) -> None:
+    """Delete dedupe keys and rejected events that are past their time."""
+    self.services.maintenance.forget()

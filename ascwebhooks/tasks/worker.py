@@ -1,0 +1,91 @@
+"""A worker process: Celery's, with the stream's reader and the desk beside it."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+import structlog
+from celery import bootsteps
+from celery.apps.worker import Worker
+
+from ascwebhooks.services.container import Services
+from ascwebhooks.services.ingestion import Ingestion
+from ascwebhooks.services.turns import Turns
+from ascwebhooks.tasks import deliveries, maintenance  # noqa: F401 - registers them
+from ascwebhooks.tasks.app import App, queues_of
+from ascwebhooks.tasks.duties import Duties
+
+log = structlog.get_logger()
+
+#: A request may be out for 30 s; what is still out then is aborted.
+DRAIN_S = 32.0
+
+
+class IngestionStep(bootsteps.StartStopStep):
+    """Reads the stream in a thread of its own, for as long as the worker runs."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, parent: Any) -> None:
+        """Start the reader."""
+        self.ingestion: Ingestion = parent.app.services.make_ingestion()
+        self.thread = Thread(target=self.ingestion.run, name="ingestion", daemon=True)
+        self.thread.start()
+
+    def stop(self, parent: Any) -> None:
+        """Let the reader finish its batch and leave the group."""
+        self.ingestion.stop()
+        self.thread.join(10)
+
+    terminate = stop
+
+
+class TurnsStep(bootsteps.StartStopStep):
+    """The desk and the libcurl loop of the process."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, parent: Any) -> None:
+        """Start both."""
+        turns: Turns = parent.app.turns
+        turns.start()
+
+    def stop(self, parent: Any) -> None:
+        """Wait for what is out, record it, give back all leases."""
+        turns: Turns = parent.app.turns
+        turns.stop(DRAIN_S)
+
+    terminate = stop
+
+
+def run_worker(app: App, services: Services, duties: Duties, name: str) -> int:
+    """Run a worker until it is told to stop; return its exit status."""
+    app.services = services
+    queues = queues_of(
+        region=duties.region,
+        deliver=duties.deliver,
+        slow=duties.slow,
+        maintenance=duties.maintenance,
+    )
+    app.conf.task_queues = queues
+    if duties.ingest:
+        app.steps["worker"].add(IngestionStep)
+    if duties.deliver:
+        app.turns = services.make_turns(duties.region, duties.slow)
+        app.steps["worker"].add(TurnsStep)
+    worker = Worker(
+        app=app,
+        hostname=name,
+        pool_cls="threads",
+        concurrency=duties.threads if queues else 1,
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    log.info("worker_started", name=name, queues=[each.name for each in queues])
+    worker.start()
+    services.close()
+    return int(worker.exitcode or 0)
