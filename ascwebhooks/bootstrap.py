@@ -23,6 +23,7 @@ from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.deliveries import Deliveries
+from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.health import Health
@@ -45,7 +46,6 @@ from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from ascwebhooks.tasks.app import App, make_celery, publisher
 from ascwebhooks.tasks.beat import run_beat
-from ascwebhooks.tasks.duties import Duties
 from ascwebhooks.tasks.worker import run_worker
 from ascwebhooks.web.app import create_app
 from ascwebhooks.web.server import serve

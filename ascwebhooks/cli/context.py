@@ -9,8 +9,8 @@ from functools import cached_property
 import click
 
 from ascwebhooks.services.container import Services
+from ascwebhooks.services.duties import Duties
 from ascwebhooks.settings import Settings
-from ascwebhooks.tasks.duties import Duties
 
 
 @dataclass

@@ -7,7 +7,7 @@ import sys
 import click
 
 from ascwebhooks.cli.context import Tools, pass_tools
-from ascwebhooks.tasks.duties import Duties
+from ascwebhooks.services.duties import Duties
 
 
 @click.command()

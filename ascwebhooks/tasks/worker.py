@@ -10,11 +10,11 @@ from celery import bootsteps
 from celery.apps.worker import Worker
 
 from ascwebhooks.services.container import Services
+from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.tasks import deliveries, maintenance  # noqa: F401 - registers them
 from ascwebhooks.tasks.app import App, queues_of
-from ascwebhooks.tasks.duties import Duties
 
 log = structlog.get_logger()
 
