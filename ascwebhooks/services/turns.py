@@ -40,7 +40,8 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 CLAIMING_S = 5.0
-RENEWAL_S = 15.0
+#: A lease is renewed when a quarter of it has passed: every 15 s of 60.
+RENEWALS_A_LEASE = 4
 CLAIM_LIMIT = 500
 #: What a process may hold of bodies in memory, roughly.
 AHEAD_BYTES = 64 * 1024 * 1024
@@ -83,7 +84,7 @@ class Turns:
             disable: Disables an endpoint that answered 410.
             region: Only this region's endpoints are leased.
             slow: Whether this process serves the slow ones.
-            lease: For how long a lease is taken; renewed every 15 s.
+            lease: For how long a lease is taken.
             retention: How long deliveries are kept.
         """
         self._uow = uow
@@ -394,7 +395,7 @@ class Turns:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        if now - self._renewed_at < RENEWAL_S:
+        if now - self._renewed_at < self._lease.total_seconds() / RENEWALS_A_LEASE:
             return
         visits = self._all()
         if visits:
