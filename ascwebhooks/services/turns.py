@@ -137,11 +137,12 @@ class Turns:
         Raises:
             Unavailable: If the database is away.
         """
+        # Before anything is looked at: what is committed later rings again.
+        self._open_doors(endpoint_ids)
         new = [each for each in endpoint_ids if not self._look_again(each)]
         if self._stopping.is_set() or not new:
             return
         self._wait_for_room()
-        self._open_doors(new)
         token = uuid4()
         with self._uow() as uow:
             uow.forgo_durability()
