@@ -48,11 +48,11 @@ _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.1, 2.0
 _WARN_EVERY_S = 10.0
 
 
-class PublisherFull(Exception):  # noqa: N818  (says what it is)
+class PublisherFull(Exception):
     """The buffer is full: Redis has been away, or too slow, for too long."""
 
 
-class PublisherClosed(Exception):  # noqa: N818  (says what it is)
+class PublisherClosed(Exception):
     """The publisher was closed before this."""
 
 

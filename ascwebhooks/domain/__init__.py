@@ -1,1 +1,4 @@
-"""Decisions: pure functions and values; clock, chance and network come in as arguments."""
+"""Decisions: pure functions and values.
+
+Clock, chance and network come in as arguments.
+"""

@@ -41,8 +41,8 @@ _JSON_TYPE = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?\Z", re.IGNO
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
-class Rejected(Exception):  # noqa: N818 - it is a verdict on an event, not a failure
-    """This event is not valid; ``code`` is stable, ``detail`` says what to mend."""
+class Rejected(Exception):
+    """An event is not valid; ``code`` is stable, ``detail`` says what to mend."""
 
     def __init__(self, code: str, detail: str) -> None:
         """Keep both apart."""

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+import uuid_utils
 from typeid import TypeID
 from typeid.errors import TypeIDException
-from uuid_utils import UUID as UuidOfLibrary
 
 from ascwebhooks.errors import NotFound
 
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     ATTEMPT = "att"
     ENDPOINT = "ep"
     SUBSCRIPTION = "sub"
-    SECRET = "sec"
+    SECRET = "sec"  # noqa: S105 - a prefix
     API_KEY = "key"
     REJECTED_EVENT = "rej"
 
@@ -97,7 +97,7 @@ def lowest(moment: datetime) -> UUID:
 
 def show(kind: Kind, value: UUID) -> str:
     """Return the id as people see it."""
-    return str(TypeID.from_uuid(UuidOfLibrary(int=value.int), kind.value))
+    return str(TypeID.from_uuid(uuid_utils.UUID(int=value.int), kind.value))
 
 
 def read(kind: Kind, text: str) -> UUID:
@@ -116,7 +116,7 @@ def read(kind: Kind, text: str) -> UUID:
 
 
 class Window(NamedTuple):
-    """Bounds of the ids that may be kept: every statement over partitions names them."""
+    """Bounds of the ids that may be kept: statements over partitions name them."""
 
     low: UUID
     high: UUID

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from ascwebhooks.errors import InvalidInput
 
-SECRET_PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 SECRET_BYTES = 32
 
 

@@ -29,7 +29,7 @@ _POLL_S = 0.05
 _TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(Exception):  # noqa: N818  (no error: somebody pressed Ctrl-C)
+class Interrupted(Exception):
     """We were told to stop."""
 
 

@@ -101,7 +101,7 @@ class Ingestion:
 
 
 def _raw(entry: Entry) -> bytes:
-    """Return the event in an entry; what has none is shown as it came, to be refused."""
+    """Return the event in an entry; what has none is shown as it is, to be refused."""
     event = entry.fields.get(FIELD)
     if event is not None:
         return event

@@ -85,7 +85,7 @@ class Rings:
         for (region, whatever), endpoint_ids in groups.items():
             try:
                 self._ring_region(endpoint_ids, region, whatever=whatever)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a thread's edge
                 # Of whatever kind: the broker's libraries raise many. The sweeper
                 # rings again.
                 log.warning("ring_failed", region=region, error=repr(error))

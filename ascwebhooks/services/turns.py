@@ -242,7 +242,7 @@ class Turns:
             self._sender.submit(visit.lane, some)
 
     def _finished(self, job: Job, outcome: Outcome) -> None:
-        """Called in the loop's thread."""
+        """Take a result from the loop, in its thread."""
         self._results.append((job, outcome))
         if not self._wake.is_set():
             self._wake.set()

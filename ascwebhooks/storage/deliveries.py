@@ -164,4 +164,4 @@ class DeliveryRepository:
             .where(Delivery.id >= window.low, Delivery.id < window.high)
             .group_by(Delivery.status)
         )
-        return {status: count for status, count in rows}
+        return {row[0]: row[1] for row in rows}

@@ -107,7 +107,7 @@ def make_celery(redis_url: str) -> App:
 
 
 def _schedule() -> dict[str, dict[str, Any]]:
-    """What beat sends: late is worthless, so each expires before the next."""
+    """Return what beat sends; late is worthless, so each expires before the next."""
     every = {
         "ring_retries": 1.0,
         "sweep": 10.0,

@@ -167,7 +167,8 @@ def test_a_beat_that_stops_for_a_minute(
         publish(run)
         outage(60)
         waiting = run.query(
-            "SELECT count(*) FROM delivery WHERE status = 'pending' AND attempt_count > 0"
+            "SELECT count(*) FROM delivery"
+            " WHERE status = 'pending' AND attempt_count > 0"
         )
         assert waiting > 0, "some retry was due while nothing rang"
         run.start("beat")
