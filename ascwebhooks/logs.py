@@ -6,11 +6,14 @@ import logging
 import sys
 from typing import Any
 
+import msgspec
 import structlog
 
 
 def configure(level: str, log_format: str) -> None:
     """Set up logging for this process.
+
+    A delivery is a line, so a line must be cheap: msgspec writes it as bytes.
 
     Args:
         level: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
@@ -20,24 +23,22 @@ def configure(level: str, log_format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
     ]
-    last: Any = (
-        structlog.dev.ConsoleRenderer()
-        if log_format == "console"
-        else structlog.processors.JSONRenderer()
-    )
+    people = log_format == "console"
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelName(level)
-        ),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        processors=[*shared, structlog.dev.ConsoleRenderer() if people else _bytes()],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr)
+        if people
+        else structlog.BytesLoggerFactory(file=sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+    last = structlog.dev.ConsoleRenderer() if people else _text()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 last,
@@ -47,3 +48,17 @@ def configure(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def _bytes() -> Any:
+    return structlog.processors.JSONRenderer(serializer=_encode)
+
+
+def _text() -> Any:
+    return structlog.processors.JSONRenderer(
+        serializer=lambda value, **_: _encode(value).decode()
+    )
+
+
+def _encode(value: Any, **_: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=repr)

@@ -43,6 +43,9 @@ CLAIMING_S = 5.0
 #: A lease is renewed when a quarter of it has passed: every 15 s of 60.
 RENEWALS_A_LEASE = 4
 CLAIM_LIMIT = 500
+#: After a lease is given back: how far back what fell due is looked for.  Whatever
+#: is older was claimable all the while; the sweep is for the rest.
+LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
 #: What a process may hold of bodies in memory, roughly.
 AHEAD_BYTES = 64 * 1024 * 1024
 #: So many mailboxes at once; a task that brings more waits.
@@ -391,7 +394,8 @@ class Turns:
         # Only now: what was committed after the last claim may have found the
         # lease taken, and its ring may have come to nothing.
         with self._uow() as uow:
-            due = uow.mailboxes.due_among([each[0] for each in held], self._window())
+            endpoint_ids = [each[0] for each in held]
+            due = uow.mailboxes.due_among(endpoint_ids, LOOK_BACK, self._window())
         self._rings.ring(due)
 
     def _renew(self) -> None:

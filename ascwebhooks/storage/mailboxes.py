@@ -99,7 +99,17 @@ _DUE = (
     " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
 )
 _DUE_ALL = text(_DUE)
-_DUE_AMONG = text(_DUE + " AND m.endpoint_id = ANY(:ids)")
+# Only what fell due lately: behind it lie the dead entries of all that was just
+# delivered, and a probe that finds nothing would walk over each of them.
+_DUE_AMONG = text(
+    _DUE.replace(
+        "statement_timestamp()",
+        "statement_timestamp()"
+        " AND d.next_attempt_at > statement_timestamp() - CAST(:past AS interval)",
+        1,
+    )
+    + " AND m.endpoint_id = ANY(:ids)"
+)
 _DUE_AGAIN = text(
     "SELECT m.endpoint_id, m.region FROM mailbox m JOIN"
     " (SELECT DISTINCT d.endpoint_id FROM delivery d"
@@ -156,10 +166,12 @@ class MailboxRepository:
         """Return every endpoint that has something due and that nobody serves."""
         return [Due(*row) for row in self._session.execute(_DUE_ALL, window._asdict())]
 
-    def due_among(self, endpoint_ids: Sequence[UUID], window: Window) -> list[Due]:
-        """Return those of these endpoints that have something due."""
+    def due_among(
+        self, endpoint_ids: Sequence[UUID], past: timedelta, window: Window
+    ) -> list[Due]:
+        """Return those of these endpoints where something fell due in the ``past``."""
         rows = self._session.execute(
-            _DUE_AMONG, {**window._asdict(), "ids": list(endpoint_ids)}
+            _DUE_AMONG, {**window._asdict(), "ids": list(endpoint_ids), "past": past}
         )
         return [Due(*row) for row in rows]
 
