@@ -730,9 +730,10 @@ def test_stop_waits_for_what_is_out_and_starts_nothing_more():
 
 
 def test_stop_aborts_what_does_not_end():
-    names = threading.Event()
+    asked, names = threading.Event(), threading.Event()
 
     def getaddrinfo(*_: object, **__: object):
+        asked.set()
         names.wait(IN_TIME_S)
         return []
 
@@ -743,6 +744,7 @@ def test_stop_aborts_what_does_not_end():
         sender.submit(lane, [out, queued])
         sender.submit(Lane(1), [unresolved])
         wait_until(lambda: receiver.in_flight == 1, IN_TIME_S, "one is out")
+        assert asked.wait(IN_TIME_S), "the other is being resolved"
         started = time.monotonic()
         sender.stop(0.2)
 
