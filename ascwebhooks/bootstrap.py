@@ -44,7 +44,7 @@ from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.engine import make_engine, make_redis
 from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
-from ascwebhooks.tasks.app import App, make_celery, publisher
+from ascwebhooks.tasks.app import App, deliver_queue, make_celery, publisher
 from ascwebhooks.tasks.beat import run_beat
 from ascwebhooks.tasks.worker import run_worker
 from ascwebhooks.web.app import create_app
@@ -121,7 +121,11 @@ class Parts:
         sealing = Sealing(uow, self.ring, os.urandom)
         client = make_redis(settings.require_redis_url())
         doors = Doors(client)
-        rings = Rings(doors, publisher(self.celery))
+        rings = Rings(
+            doors,
+            publisher(self.celery),
+            lambda region, slow: client.llen(deliver_queue(region, slow=slow)),
+        )
         targets = Targets(sealing)
         endpoints = Endpoints(
             uow,

@@ -149,10 +149,7 @@ class Deliveries:
         return decode_detail(plain)
 
     def _body(self, uow: UnitOfWork, delivery: Delivery) -> bytes | None:
-        try:
-            messages = self._targets.messages(uow, [delivery.event_id])
-        except CannotOpen:
-            return None
+        messages = self._targets.messages(uow, [delivery.event_id])
         message = messages.get(delivery.event_id)
         return None if message is None else message.body
 

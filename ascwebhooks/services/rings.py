@@ -25,15 +25,20 @@ _WAITING_LIMIT = 100_000
 
 #: ``publish(endpoint ids, region, slow)`` hands one message to the broker.
 Publish = Callable[[Sequence[UUID], str, bool], None]
+#: ``waiting(region, slow)`` tells how many messages nobody has taken yet.
+Waiting = Callable[[str, bool], int]
+#: The sweep adds nothing to a queue this long: perhaps nobody serves the region.
+CROWDED = 1_000
 
 
 class Rings:
     """The bell."""
 
-    def __init__(self, doors: Doors, publish: Publish) -> None:
-        """Take what shuts doors and what hands messages to the broker."""
+    def __init__(self, doors: Doors, publish: Publish, waiting: Waiting) -> None:
+        """Take what shuts doors, publishes, and counts what waits."""
         self._doors = doors
         self._publish = publish
+        self._queue_length = waiting
         self._waiting: dict[Due, bool] = {}
         self._changed = Condition()
         self._thread: Thread | None = None
@@ -93,6 +98,9 @@ class Rings:
     def _ring_region(
         self, endpoint_ids: list[UUID], region: str, *, whatever: bool
     ) -> None:
+        if whatever and self._queue_length(region, False) > CROWDED:
+            log.warning("rings_withheld", region=region, endpoints=len(endpoint_ids))
+            return
         fast, slow = self._doors.shut(endpoint_ids, whatever=whatever)
         try:
             for some in _batches(fast, ENDPOINTS_A_MESSAGE):

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from ascwebhooks import __version__
 from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.services.batches import EVENT_TABLE
 from ascwebhooks.services.endpoints import SECRETS_TABLE, open_headers
 from ascwebhooks.services.sealing import SECRETS, Sealing, day_scope
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 USER_AGENT = f"ascwebhooks/{__version__}"
 HIDDEN = "[hidden]"
@@ -57,10 +63,8 @@ class Targets:
         self._sealing = sealing
 
     def of(self, uow: UnitOfWork, endpoint_ids: Sequence[UUID]) -> dict[UUID, Target]:
-        """Return the targets of these endpoints."""
-        return {
-            row.id: self._target(row) for row in uow.endpoints.targets(endpoint_ids)
-        }
+        """Return the targets of those of these endpoints whose secrets open."""
+        return _opened(self._target, uow.endpoints.targets(endpoint_ids))
 
     def _target(self, row: Any) -> Target:
         own = open_headers(self._sealing, row)
@@ -90,8 +94,8 @@ class Targets:
     def messages(
         self, uow: UnitOfWork, event_ids: Sequence[UUID]
     ) -> dict[UUID, Message]:
-        """Return what is sent of these events."""
-        return {row.id: self._message(row) for row in uow.events.sealed(event_ids)}
+        """Return what is sent of those of these events that open."""
+        return _opened(self._message, uow.events.sealed(event_ids))
 
     def _message(self, row: Any) -> Message:
         plain = self._sealing.unseal(
@@ -109,3 +113,19 @@ class Targets:
         return Message(
             ids.show(Kind.EVENT, row.id), body, kept.traceparent, row.size_bytes
         )
+
+
+def _opened(open_row: Callable[[Any], T], rows: Iterable[Any]) -> dict[UUID, T]:
+    """Return what rows hold, by id; one that does not open keeps no other back."""
+    found = {}
+    for row in rows:
+        try:
+            found[row.id] = open_row(row)
+        except CannotOpen as error:
+            log.error(
+                "row_does_not_open",
+                tenant_id=row.tenant_id,
+                id=str(row.id),
+                error=str(error),
+            )
+    return found

@@ -153,6 +153,7 @@ class Turns:
             if not leased:
                 return
             visits = self._open_visits(uow, token, leased)
+            self._leave_unopened(uow, token, leased, visits)
             jobs = self._claim(uow, [each for each in visits if not each.alone])
             uow.commit()
         with self._lock:
@@ -174,7 +175,25 @@ class Turns:
                 alone=each.abandoned_leases >= SUSPICIOUS_LEASES,
             )
             for each in leased
+            if each.endpoint_id in targets
         ]
+
+    def _leave_unopened(
+        self,
+        uow: UnitOfWork,
+        token: UUID,
+        leased: Sequence[Leased],
+        visits: Sequence[Visit],
+    ) -> None:
+        """Give back the mailboxes whose secrets do not open: they hinder no other."""
+        opened = {visit.target.endpoint_id for visit in visits}
+        left = [
+            (each.endpoint_id, token, False)
+            for each in leased
+            if each.endpoint_id not in opened
+        ]
+        if left:
+            uow.mailboxes.release(left)
 
     def _look_again(self, endpoint_id: UUID) -> bool:
         with self._lock:
@@ -230,10 +249,10 @@ class Turns:
         jobs = []
         for each in claimed:
             visit = visits[each.endpoint_id]
-            job = Job(visit, each, messages[each.event_id], self._finished)
+            job = Job(visit, each, messages.get(each.event_id), self._finished)
             visit.jobs[each.id] = job
             jobs.append(job)
-        size = sum(m.size_bytes for m in messages.values()) / len(messages)
+        size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
         self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
         return jobs
 
@@ -441,9 +460,9 @@ def _shown(visit: Visit) -> str:
 
 def _names(job: Job) -> dict[str, str | None]:
     return {
-        "event_id": job.message.id,
+        "event_id": ids.show(Kind.EVENT, job.claimed.event_id),
         "delivery_id": ids.show(Kind.DELIVERY, job.claimed.id),
         "endpoint_id": _shown(job.visit),
         "tenant_id": job.claimed.tenant_id,
-        "traceparent": job.message.traceparent,
+        "traceparent": None if job.message is None else job.message.traceparent,
     }

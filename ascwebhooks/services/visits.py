@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import signing
 from ascwebhooks.domain.deliveries import Outcome
+from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.requests import Request
 from ascwebhooks.services.recording import Made
@@ -54,7 +55,7 @@ class Job:
         self,
         visit: Visit,
         claimed: Claimed,
-        message: Message,
+        message: Message | None,
         finish: Callable[[Job, Outcome], None],
     ) -> None:
         self.visit = visit
@@ -65,8 +66,15 @@ class Job:
         self._finish = finish
 
     def prepare(self) -> Request:
-        """Sign, as late as can be: the timestamp is this attempt's."""
+        """Sign, as late as can be: the timestamp is this attempt's.
+
+        Raises:
+            CannotOpen: If the event did not open; the attempt fails as internal
+                and is made again as the schedule says.
+        """
         target, message = self.visit.target, self.message
+        if message is None:
+            raise CannotOpen("the event does not open")
         self.started_at = now = datetime.now(UTC)
         timestamp = int(now.timestamp())
         signature = signing.sign(target.keys, message.id, timestamp, message.body)
