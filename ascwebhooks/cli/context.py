@@ -8,6 +8,7 @@ from functools import cached_property
 
 import click
 
+from ascwebhooks import logs
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.settings import Settings
@@ -32,8 +33,18 @@ class Tools:
 
     @cached_property
     def services(self) -> Services:
-        """The services of this process."""
-        return self.build(self.settings)
+        """The services of this process, closed when the command ends."""
+        quiet(self.settings)
+        services = self.build(self.settings)
+        # What was rung in passing is still on its way to the broker.
+        click.get_current_context().find_root().call_on_close(services.close)
+        return services
+
+
+def quiet(settings: Settings) -> None:
+    """Log what went wrong only: what a command did, it prints."""
+    level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
+    logs.configure(level, settings.log_format)
 
 
 pass_tools = click.make_pass_decorator(Tools)

@@ -6,23 +6,63 @@ import sys
 from collections.abc import Sequence
 
 import click
+import structlog
 
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.deliveries import deliveries
+from ascwebhooks.cli.doctor import doctor
+from ascwebhooks.cli.endpoints import endpoints
+from ascwebhooks.cli.env import env
+from ascwebhooks.cli.events import events
+from ascwebhooks.cli.keys import keys
+from ascwebhooks.cli.listen import listen
+from ascwebhooks.cli.rejected_events import rejected_events
+from ascwebhooks.cli.send import send
+from ascwebhooks.cli.tenants import tenants
+from ascwebhooks.cli.up import up
+from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
+
+log = structlog.get_logger()
 
 EXIT_FAILED = 1
 EXIT_WRONG_CALL = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """Lists commands in the order in which people meet them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names as they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="ascwebhooks")
 def cli() -> None:
     """Webhook delivery for AI gateways."""
 
 
-for _command in (processes.worker, processes.beat, processes.web, processes.migrate):
+for _command in (
+    up,
+    processes.migrate,
+    processes.web,
+    processes.worker,
+    processes.beat,
+    send,
+    listen,
+    verify,
+    keys,
+    tenants,
+    endpoints,
+    events,
+    deliveries,
+    rejected_events,
+    doctor,
+    env,
+):
     cli.add_command(_command)
 
 
@@ -44,4 +84,16 @@ def run(tools: Tools, arguments: Sequence[str] | None = None) -> int:
     except AscWebhooksError as error:
         click.echo(f"ascwebhooks: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except Exception as error:
+        log.exception("command_failed")
+        click.echo(
+            f"ascwebhooks: {type(error).__name__}: {_first_line(error)}\n"
+            f"'ascwebhooks doctor' says what is not well.",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
     return answer if isinstance(answer, int) else 0
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

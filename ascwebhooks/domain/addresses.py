@@ -24,10 +24,11 @@ from ipaddress import (
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: When the two IANA special-purpose registries were last compared with the table:
-#: https://www.iana.org/assignments/iana-ipv4-special-registry (2025-10-09) and
-#: https://www.iana.org/assignments/iana-ipv6-special-registry (2025-10-09).
-REGISTRY_DATE = "2025-10-09"
+#: How far the table follows the two IANA special-purpose registries: the newest
+#: assignment in it is RFC 9780's, of May 2025.  Compare again when one is made:
+#: https://www.iana.org/assignments/iana-ipv4-special-registry and
+#: https://www.iana.org/assignments/iana-ipv6-special-registry
+REGISTRY_DATE = "2025-05"
 
 #: What is never reached unless the operator allows it: network, why, and where
 #: that is written.  The first row that fits names the reason, so the single

@@ -37,10 +37,12 @@ def home(home_dir: Path) -> Iterator[Path]:
     try:
         _lock(number, home_dir)
         runtime.remove(home_dir)
-        yield home_dir
-        runtime.remove(home_dir)
-        # The file stays: removing it would let two holders lock two files.
-        os.ftruncate(number, 0)
+        try:
+            yield home_dir
+        finally:
+            runtime.remove(home_dir)
+            # The file stays: removing it would let two holders lock two files.
+            os.ftruncate(number, 0)
     finally:
         os.close(number)
 

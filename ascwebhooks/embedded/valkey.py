@@ -6,11 +6,9 @@ any language, whoever runs them.
 
 from __future__ import annotations
 
-import random
 import re
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +17,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ascwebhooks.embedded import ports
 from ascwebhooks.embedded.binaries import Binaries
 from ascwebhooks.embedded.engine import Engine
 from ascwebhooks.embedded.files import private_folder, write_private
+from ascwebhooks.embedded.ports import HOST
 from ascwebhooks.embedded.processes import Identity, Pause, Program
-from ascwebhooks.errors import Unavailable
 
-HOST = "127.0.0.1"
-# Below the ports that Linux gives to outgoing connections (32768 and up), so
-# that ours is still free after a restart.
-_PORTS = range(20_000, 32_000)
 _READY_TIMEOUT_S = 2
 _NO_RETRY = Retry(NoBackoff(), 0)
 
@@ -81,8 +76,9 @@ class Valkey(Engine):
         """Make its folder, and choose a port if ours is not to be had."""
         self._wait_for_predecessor(pause)
         private_folder(self.data_dir, self.user)
-        if not (self._port and _free(self._port)):
-            self._port = _free_port()
+        port = ports.choose(self._port)
+        if port != self._port:
+            self._port = port
             write_private(self._secret_file, f"{self._port} {self._password}\n")
 
     def program(self) -> Program:
@@ -121,24 +117,6 @@ class Valkey(Engine):
             if found:
                 return int(found[1]), found[2]
         return 0, secrets.token_hex(24)
-
-
-def _free_port() -> int:
-    for port in random.sample(_PORTS, 200):
-        if _free(port):
-            return port
-    raise Unavailable(f"No port of {_PORTS.start}-{_PORTS.stop} is free on {HOST}.")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen()
-        except OSError:
-            return False
-    return True
 
 
 def _quoted(text: str) -> str:

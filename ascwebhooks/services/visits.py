@@ -17,7 +17,7 @@ from ascwebhooks.services.targets import Message, Target
 from ascwebhooks.storage.claims import Claimed
 
 #: More is claimed for a mailbox when no more than this waits in its lane.
-LOW_WATER = 200
+LOW_WATER = 500
 
 
 @dataclass(eq=False, slots=True)
