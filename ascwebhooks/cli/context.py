@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,8 @@ class Tools:
 def quiet(settings: Settings) -> None:
     """Log what went wrong only: what a command did, it prints."""
     level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"
-    logs.configure(level, settings.log_format)
+    on_terminal = sys.stderr.isatty()
+    logs.configure(level, "console" if on_terminal else settings.log_format)
 
 
 pass_tools = click.make_pass_decorator(Tools)

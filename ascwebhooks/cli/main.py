@@ -85,7 +85,8 @@ def run(tools: Tools, arguments: Sequence[str] | None = None) -> int:
         click.echo(f"ascwebhooks: {error}", file=sys.stderr)
         return EXIT_FAILED
     except Exception as error:
-        log.exception("command_failed")
+        # A process's log has it; a command shows it with LOG_LEVEL=DEBUG.
+        log.info("command_failed", exc_info=True)
         click.echo(
             f"ascwebhooks: {type(error).__name__}: {_first_line(error)}\n"
             f"'ascwebhooks doctor' says what is not well.",

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.context import Tools, pass_tools, quiet
 from ascwebhooks.services.duties import Duties
 
 
@@ -65,4 +65,5 @@ def web(tools: Tools) -> None:
 @pass_tools
 def migrate(tools: Tools) -> None:
     """Bring the database to this version's schema and make partitions."""
+    quiet(tools.settings)
     click.echo(f"The database is at revision {tools.migrate(tools.settings)}.")

@@ -45,7 +45,8 @@ def unseal(cipher: AESGCM, sealed: bytes, associated: bytes) -> bytes:
     """
     try:
         return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
+        # ValueError: too short to hold a nonce.
         raise CannotOpen("sealed bytes do not open with this key and row") from error
 
 

@@ -29,12 +29,16 @@ def parse_secret(text: str) -> bytes:
     """Return the key in a secret.
 
     Raises:
-        InvalidInput: If it is not ``whsec_`` and base64.
+        InvalidInput: If it is not ``whsec_`` and base64, or holds no key at all:
+            anybody could sign with that.
     """
     try:
-        return base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput("a secret is 'whsec_' and base64.") from error
+    if not key:
+        raise InvalidInput("a secret is 'whsec_' and base64; this one is empty.")
+    return key
 
 
 def hint(secret: str) -> str:
@@ -87,6 +91,7 @@ def verify(
     given = {name.lower(): value for name, value in headers.items()}
     try:
         message_id = given["webhook-id"]
+        message_id.encode()
         timestamp = int(given["webhook-timestamp"])
         signatures = given["webhook-signature"].split()
     except (KeyError, ValueError) as error:
@@ -103,4 +108,4 @@ def verify(
 
 
 def _same(expected: str, given: str) -> bool:
-    return hmac.compare_digest(expected.encode(), given.encode())
+    return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))

@@ -92,20 +92,30 @@ class Keys:
                 uow.commit()
             return row
 
-    def page(self, tenant_id: str | None = None) -> Sequence[ApiKey]:
-        """Return all keys, or one tenant's, the newest first."""
+    def page(
+        self,
+        tenant_id: str | None = None,
+        *,
+        after: UUID | None = None,
+        limit: int | None = None,
+    ) -> Sequence[ApiKey]:
+        """Return keys, or one tenant's, the newest first, those before ``after``."""
         with self._uow() as uow:
-            return uow.keys.page(tenant_id)
+            return uow.keys.page(tenant_id, after=after, limit=limit)
 
-    def revoke(self, key_id: UUID) -> ApiKey:
+    def revoke(self, key_id: UUID, tenant_id: str | None = None) -> ApiKey:
         """End a key, at once.
+
+        Args:
+            key_id: Which.
+            tenant_id: Only if it is this tenant's; anybody's if None.
 
         Raises:
             NotFound: If there is no such key.
         """
         with self._uow() as uow:
             row = uow.keys.find(key_id)
-            if row is None:
+            if row is None or tenant_id not in (None, row.tenant_id):
                 raise NotFound("there is no such API key.")
             row.revoked_at = row.revoked_at or uow.now()
             uow.commit()

@@ -32,9 +32,13 @@ class ApiKeyRepository:
         """Return the key, or None."""
         return self._session.get(ApiKey, key_id)
 
-    def page(self, tenant_id: str | None) -> Sequence[ApiKey]:
-        """Return all keys, or one tenant's, the newest first."""
-        query = select(ApiKey).order_by(ApiKey.id.desc())
+    def page(
+        self, tenant_id: str | None, *, after: UUID | None, limit: int | None
+    ) -> Sequence[ApiKey]:
+        """Return keys, or one tenant's, the newest first, those before ``after``."""
+        query = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit)
+        if after is not None:
+            query = query.where(ApiKey.id < after)
         if tenant_id is not None:
             query = query.where(ApiKey.tenant_id == tenant_id)
         return self._session.scalars(query).all()

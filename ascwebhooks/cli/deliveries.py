@@ -1,0 +1,106 @@
+"""``ascwebhooks deliveries``: each event's way to each endpoint."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from ascwebhooks.cli import output, rows
+from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.options import (
+    cursor_option,
+    id_of,
+    json_option,
+    limit_option,
+    since_option,
+    tenant_option,
+    until_option,
+)
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.ids import Kind
+
+_COLUMNS = (
+    "id",
+    "event_type",
+    "status",
+    "attempt_count",
+    "last_status_code",
+    "last_error",
+    "next_attempt_at",
+)
+_ATTEMPT_COLUMNS = ("started_at", "status_code", "error", "total_ms", "address")
+
+
+@click.group()
+def deliveries() -> None:
+    """List, show and retry deliveries."""
+
+
+@deliveries.command("list")
+@tenant_option
+@click.option("--status", type=click.Choice([each.value for each in Status]))
+@click.option("--endpoint", "endpoint_id", metavar="ID", help="To this endpoint.")
+@click.option("--event-type", help="Of exactly this type.")
+@since_option
+@until_option
+@limit_option
+@cursor_option
+@json_option
+@pass_tools
+def list_(
+    tools: Tools,
+    *,
+    tenant: str,
+    status: str | None,
+    endpoint_id: str | None,
+    event_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    cursor: str | None,
+    json_wanted: bool,
+) -> None:
+    """List a tenant's deliveries, the newest first."""
+    page = tools.services.deliveries.page(
+        tenant,
+        after=id_of(Kind.DELIVERY, cursor),
+        limit=limit + 1,
+        status=None if status is None else Status(status),
+        endpoint_id=id_of(Kind.ENDPOINT, endpoint_id),
+        event_type=event_type,
+        since=since,
+        until=until,
+    )
+    found = [rows.delivery(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+
+
+@deliveries.command()
+@click.argument("delivery_id")
+@tenant_option
+@json_option
+@pass_tools
+def show(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) -> None:
+    """Show a delivery with its attempts and the body that each of them sent."""
+    found = tools.services.deliveries.get(tenant, ids.read(Kind.DELIVERY, delivery_id))
+    attempts = [rows.attempt(each) for each in found.attempts]
+    row = {**rows.delivery(found.delivery), "body": rows.readable(found.body)}
+    if json_wanted:
+        output.as_json({**row, "attempts": attempts})
+        return
+    output.details(row, json_wanted=False)
+    flat = [{**each, "total_ms": each["timings_ms"]["total"]} for each in attempts]
+    output.console().print(output.table(flat, _ATTEMPT_COLUMNS))
+
+
+@deliveries.command()
+@click.argument("delivery_id")
+@tenant_option
+@json_option
+@pass_tools
+def retry(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) -> None:
+    """Make a delivery due now: a pending one as it is, any other anew."""
+    row = tools.services.deliveries.retry(tenant, ids.read(Kind.DELIVERY, delivery_id))
+    output.details(rows.delivery(row), json_wanted=json_wanted)

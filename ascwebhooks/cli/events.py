@@ -1,0 +1,87 @@
+"""``ascwebhooks events``: what was accepted, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from ascwebhooks.cli import output, rows
+from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.options import (
+    cursor_option,
+    id_of,
+    json_option,
+    limit_option,
+    since_option,
+    tenant_option,
+    until_option,
+)
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+
+_COLUMNS = ("id", "accepted_at", "type", "source", "source_id", "size_bytes")
+_DELIVERY_COLUMNS = ("id", "endpoint_id", "status", "attempt_count", "last_error")
+
+
+@click.group()
+def events() -> None:
+    """List and show accepted events."""
+
+
+@events.command("list")
+@tenant_option
+@click.option("--type", "type_", help="Of exactly this type.")
+@click.option("--source-id", help="With this id, as its source gave it.")
+@since_option
+@until_option
+@limit_option
+@cursor_option
+@json_option
+@pass_tools
+def list_(
+    tools: Tools,
+    *,
+    tenant: str,
+    type_: str | None,
+    source_id: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    cursor: str | None,
+    json_wanted: bool,
+) -> None:
+    """List a tenant's events, the newest first."""
+    page = tools.services.events.page(
+        tenant,
+        after=id_of(Kind.EVENT, cursor),
+        limit=limit + 1,
+        type=type_,
+        source_id=source_id,
+        since=since,
+        until=until,
+    )
+    found = [rows.event(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+
+
+@events.command()
+@click.argument("event_id")
+@tenant_option
+@json_option
+@pass_tools
+def show(tools: Tools, *, event_id: str, tenant: str, json_wanted: bool) -> None:
+    """Show an event with its data and its deliveries."""
+    found = tools.services.events.get(tenant, ids.read(Kind.EVENT, event_id))
+    deliveries = [rows.delivery(each) for each in found.deliveries]
+    row = {
+        **rows.event(found.event),
+        "subject": found.kept and found.kept.subject,
+        "traceparent": found.kept and found.kept.traceparent,
+        "data": rows.document(found.data),
+    }
+    if json_wanted:
+        output.as_json({**row, "deliveries": deliveries})
+        return
+    output.details(row, json_wanted=False)
+    output.console().print(output.table(deliveries, _DELIVERY_COLUMNS))

@@ -1,0 +1,70 @@
+"""``ascwebhooks rejected-events``: what was not accepted, and why."""
+
+from __future__ import annotations
+
+import click
+
+from ascwebhooks.cli import output, rows
+from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+
+_COLUMNS = ("id", "rejected_at", "tenant_id", "claimed_tenant", "code", "detail")
+_tenant_option = click.option(
+    "--tenant", metavar="T", help="This tenant's; else all, also those of no tenant."
+)
+
+
+@click.group("rejected-events")
+def rejected_events() -> None:
+    """List, show and delete rejected events."""
+
+
+@rejected_events.command("list")
+@_tenant_option
+@limit_option
+@cursor_option
+@json_option
+@pass_tools
+def list_(
+    tools: Tools,
+    *,
+    tenant: str | None,
+    limit: int,
+    cursor: str | None,
+    json_wanted: bool,
+) -> None:
+    """List rejected events, the newest first."""
+    after = id_of(Kind.REJECTED_EVENT, cursor)
+    page = tools.services.rejected_events.page(tenant, after=after, limit=limit + 1)
+    found = [rows.rejected_event(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+
+
+@rejected_events.command()
+@click.argument("rejected_id")
+@_tenant_option
+@json_option
+@pass_tools
+def show(
+    tools: Tools, *, rejected_id: str, tenant: str | None, json_wanted: bool
+) -> None:
+    """Show a rejected event with the bytes that came, as text."""
+    found = tools.services.rejected_events.get(
+        tenant, ids.read(Kind.REJECTED_EVENT, rejected_id)
+    )
+    row = {**rows.rejected_event(found.rejected), "raw": rows.readable(found.raw)}
+    output.details(row, json_wanted=json_wanted)
+
+
+@rejected_events.command()
+@click.argument("rejected_id")
+@_tenant_option
+@pass_tools
+def delete(tools: Tools, *, rejected_id: str, tenant: str | None) -> None:
+    """Delete a rejected event."""
+    tools.services.rejected_events.delete(
+        tenant, ids.read(Kind.REJECTED_EVENT, rejected_id)
+    )
+    click.echo(f"Deleted {rejected_id}.")

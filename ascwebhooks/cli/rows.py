@@ -1,0 +1,164 @@
+"""Rows as JSON-ready values, by the names that the HTTP API gives them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.deliveries import Opened
+from ascwebhooks.services.endpoints import Described
+
+Row = dict[str, Any]
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return a time in ISO 8601, UTC, to the millisecond."""
+    if value is None:
+        return None
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def shown(kind: Kind, value: UUID) -> str:
+    """Return an id as people see it."""
+    return ids.show(kind, value)
+
+
+def tenant(row: Any) -> Row:
+    """Return a tenant."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "home_region": row.home_region,
+        "allowed_regions": list(row.allowed_regions),
+        "created_at": moment(row.created_at),
+    }
+
+
+def key(row: Any) -> Row:
+    """Return an API key: what is known of it, never the key."""
+    return {
+        "id": shown(Kind.API_KEY, row.id),
+        "role": str(row.role),
+        "tenant_id": row.tenant_id,
+        "name": row.name,
+        "shown": f"{row.shown}…",
+        "created_at": moment(row.created_at),
+        "expires_at": moment(row.expires_at),
+        "revoked_at": moment(row.revoked_at),
+        "last_used_at": moment(row.last_used_at),
+    }
+
+
+def endpoint(described: Described) -> Row:
+    """Return an endpoint, without its secrets."""
+    row = described.endpoint
+    types = {each for sub in described.subscriptions for each in sub.event_types}
+    return {
+        "id": shown(Kind.ENDPOINT, row.id),
+        "tenant_id": row.tenant_id,
+        "url": row.url,
+        "state": str(row.state),
+        "disabled_reason": row.disabled_reason,
+        "event_types": sorted(types),
+        "description": row.description,
+        "format": row.format,
+        "headers": list(described.header_names),
+        "timeout_s": row.timeout_s,
+        "max_in_flight": row.max_in_flight,
+        "retry_schedule_s": list(row.retry_schedule_s),
+        "region": row.region,
+        "secrets": [
+            {"hint": each.hint, "expires_at": moment(each.expires_at)}
+            for each in described.secrets
+        ],
+        "created_at": moment(row.created_at),
+    }
+
+
+def event(row: Any) -> Row:
+    """Return an accepted event, without what is sealed of it."""
+    return {
+        "id": shown(Kind.EVENT, row.id),
+        "tenant_id": row.tenant_id,
+        "type": row.type,
+        "source": row.source,
+        "source_id": row.source_id,
+        "time": moment(row.time),
+        "accepted_at": moment(ids.moment(row.id)),
+        "size_bytes": row.size_bytes,
+    }
+
+
+def delivery(row: Any) -> Row:
+    """Return a delivery."""
+    due = moment(row.next_attempt_at) if row.status == "pending" else None
+    return {
+        "id": shown(Kind.DELIVERY, row.id),
+        "tenant_id": row.tenant_id,
+        "event_id": shown(Kind.EVENT, row.event_id),
+        "event_type": row.event_type,
+        "endpoint_id": shown(Kind.ENDPOINT, row.endpoint_id),
+        "status": str(row.status),
+        "attempt_count": row.attempt_count,
+        "next_attempt_at": due,
+        "last_status_code": row.last_status_code,
+        "last_error": row.last_error,
+        "dead_reason": row.dead_reason,
+        "completed_at": moment(row.completed_at),
+    }
+
+
+def attempt(opened: Opened) -> Row:
+    """Return an attempt; what was sealed is None where its key was destroyed."""
+    row, detail = opened.attempt, opened.detail
+    return {
+        "id": shown(Kind.ATTEMPT, row.id),
+        "started_at": moment(row.started_at),
+        "status_code": row.status_code,
+        "error": row.error,
+        "detail": row.detail,
+        "address": row.address,
+        "timings_ms": {
+            "dns": row.dns_ms,
+            "connect": row.connect_ms,
+            "tls": row.tls_ms,
+            "first_byte": row.first_byte_ms,
+            "total": row.total_ms,
+        },
+        "request_headers": detail and [list(each) for each in detail.request_headers],
+        "response_headers": detail and [list(each) for each in detail.response_headers],
+        "response_body": detail and readable(detail.response_body),
+        "response_truncated": detail and detail.response_truncated,
+    }
+
+
+def rejected_event(row: Any) -> Row:
+    """Return a rejected event, without the bytes that came."""
+    return {
+        "id": shown(Kind.REJECTED_EVENT, row.id),
+        "tenant_id": row.tenant_id,
+        "claimed_tenant": row.claimed_tenant,
+        "code": row.code,
+        "detail": row.detail,
+        "type": row.type,
+        "source": row.source,
+        "source_id": row.source_id,
+        "via": row.via,
+        "size_bytes": row.size_bytes,
+        "truncated": row.truncated,
+        "rejected_at": moment(ids.moment(row.id)),
+    }
+
+
+def document(data: bytes | None) -> Any:
+    """Return the JSON value in ``data``."""
+    return None if data is None else json.loads(data)
+
+
+def readable(data: bytes | None) -> str | None:
+    """Return bytes of unknown encoding as text."""
+    return None if data is None else data.decode(errors="replace")

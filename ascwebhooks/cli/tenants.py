@@ -1,0 +1,76 @@
+"""``ascwebhooks tenants``: the gateway's customers."""
+
+from __future__ import annotations
+
+import click
+
+from ascwebhooks.cli import output, rows
+from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.options import cursor_option, json_option, limit_option
+
+_COLUMNS = ("id", "name", "home_region", "allowed_regions", "created_at")
+
+
+@click.group()
+def tenants() -> None:
+    """List, create, show and delete tenants."""
+
+
+@tenants.command("list")
+@limit_option
+@cursor_option
+@json_option
+@pass_tools
+def list_(tools: Tools, *, limit: int, cursor: str | None, json_wanted: bool) -> None:
+    """List tenants in the order of their ids."""
+    page = tools.services.tenants.page(after=cursor, limit=limit + 1)
+    found = [rows.tenant(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+
+
+@tenants.command()
+@click.argument("tenant_id")
+@click.option("--name", help="For people; default: the id.")
+@click.option("--home-region", help="Where its endpoints are served; default REGION.")
+@click.option("--allowed-region", "allowed_regions", multiple=True)
+@json_option
+@pass_tools
+def create(
+    tools: Tools,
+    *,
+    tenant_id: str,
+    name: str | None,
+    home_region: str | None,
+    allowed_regions: tuple[str, ...],
+    json_wanted: bool,
+) -> None:
+    """Create a tenant; its events carry TENANT_ID as tenantid."""
+    row = tools.services.tenants.create(
+        tenant_id,
+        name=name,
+        home_region=home_region or tools.settings.region,
+        allowed_regions=allowed_regions or None,
+    )
+    output.details(rows.tenant(row), json_wanted=json_wanted)
+
+
+@tenants.command()
+@click.argument("tenant_id")
+@json_option
+@pass_tools
+def show(tools: Tools, *, tenant_id: str, json_wanted: bool) -> None:
+    """Show a tenant."""
+    row = tools.services.tenants.get(tenant_id)
+    output.details(rows.tenant(row), json_wanted=json_wanted)
+
+
+@tenants.command()
+@click.argument("tenant_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_tools
+def delete(tools: Tools, *, tenant_id: str, yes: bool) -> None:
+    """Delete a tenant; what is pending at its endpoints is dead-lettered."""
+    if not yes:
+        click.confirm(f"Delete {tenant_id} and its endpoints?", abort=True, err=True)
+    tools.services.tenants.delete(tenant_id)
+    click.echo(f"Deleted {tenant_id}.")

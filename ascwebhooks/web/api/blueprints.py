@@ -1,0 +1,81 @@
+"""flask-smorest's blueprint with types, and with bodies read strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import flask
+import flask_smorest  # type: ignore[import-untyped]
+from flask.views import MethodView
+from marshmallow import RAISE, Schema
+from webargs.core import missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
+
+from ascwebhooks.errors import UnreadableBody
+
+View = TypeVar("View", bound=Callable[..., Any])
+Views = TypeVar("Views", bound=type[MethodView])
+
+
+class StrictParser(FlaskParser):
+    """Refuses what it does not know: a misspelt filter must not list everything."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "json": RAISE,
+        "query": RAISE,
+    }
+
+    def _raw_load_json(self, req: flask.Request) -> Any:
+        body = req.get_data()
+        if not body:
+            return missing
+        if not req.is_json:
+            raise UnsupportedMediaType
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise UnreadableBody("the body is not JSON.") from error
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A blueprint of the API."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def route(self, rule: str, **options: Any) -> Callable[[Views], Views]:
+        """Serve a path with a class of views."""
+        decorate: Callable[[Views], Views] = super().route(rule, **options)
+        return decorate
+
+    def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
+        """Read the body, or the query, by a schema."""
+        decorate: Callable[[View], View] = super().arguments(schema, **options)
+        return decorate
+
+    def response(
+        self, status_code: int, schema: type[Schema] | None = None, **options: Any
+    ) -> Callable[[View], View]:
+        """Answer with a status and a schema."""
+        decorate: Callable[[View], View] = super().response(
+            status_code, schema, **options
+        )
+        return decorate
+
+    def alt_response(
+        self, status_code: int, schema: type[Schema] | None = None, **options: Any
+    ) -> Callable[[View], View]:
+        """Describe another answer."""
+        decorate: Callable[[View], View] = super().alt_response(
+            status_code, schema=schema, **options
+        )
+        return decorate
+
+    @staticmethod
+    def doc(**description: Any) -> Callable[[View], View]:
+        """Add to the description."""
+        decorate: Callable[[View], View] = flask_smorest.Blueprint.doc(**description)
+        return decorate

@@ -1,0 +1,71 @@
+"""The API as a whole: its description in OpenAPI 3.1, and its errors."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import flask_smorest  # type: ignore[import-untyped]
+from apispec import APISpec
+from flask import Flask, Response, jsonify
+
+from ascwebhooks import __version__
+from ascwebhooks.settings import Settings
+from ascwebhooks.web.access import API_PREFIX, open_to_all
+from ascwebhooks.web.api.fields import Id
+from ascwebhooks.web.errors import PROBLEM_TYPE, ProblemErrors, ProblemSchema
+
+_DESCRIPTION = """\
+Signed webhooks for AI gateways: publish events, choose where they go, see what
+became of each, and try again by hand.
+
+Every request carries `Authorization: Bearer <API key>`. A key has a role
+(`publisher`, `viewer`, `operator`, `admin`) and is for all tenants or for one;
+`x-permission` says what an operation needs. What belongs to another tenant is
+answered as what does not exist: 404.
+
+Errors are RFC 9457 problem details with a stable `code`. Lists take `limit` and
+`cursor`; `next_cursor` is null on the last page. Times are RFC 3339 in UTC.
+Events and deliveries are kept for {retention_days} days.
+"""
+
+
+class ProblemApi(ProblemErrors, flask_smorest.Api):  # type: ignore[misc]
+    """An API whose every error is RFC 9457 problem details."""
+
+    spec: APISpec
+
+    def _register_responses(self) -> None:
+        names = {status.name: status.phrase for status in HTTPStatus}
+        for name, phrase in {**names, "DEFAULT_ERROR": "Any other error"}.items():
+            response = {
+                "description": phrase,
+                "content": {PROBLEM_TYPE: {"schema": ProblemSchema}},
+            }
+            self.spec.components.response(name, response, lazy=True)
+
+    @open_to_all
+    def _openapi_json(self) -> Response:
+        return jsonify(self.spec.to_dict())
+
+
+def make_api(app: Flask, settings: Settings) -> ProblemApi:
+    """Return the API of ``app``, without paths as yet."""
+    app.config.update(
+        API_TITLE="ascwebhooks",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX=API_PREFIX,
+        API_SPEC_OPTIONS={
+            "info": {
+                "description": _DESCRIPTION.format(
+                    retention_days=settings.retention_days
+                ),
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "security": [{"key": []}],
+        },
+    )
+    api = ProblemApi(app)
+    api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
+    api.register_field(Id, "string", None)
+    return api

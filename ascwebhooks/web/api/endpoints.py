@@ -1,0 +1,243 @@
+"""Endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from flask.views import MethodView
+from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.keys import Permission
+from ascwebhooks.domain.retry import MAX_DELAY_S, MAX_DELAYS
+from ascwebhooks.domain.urls import MAX_URL_LENGTH
+from ascwebhooks.services.endpoints import (
+    MAX_EVENT_TYPES,
+    MAX_OVERLAP,
+    OVERLAP,
+    Described,
+    WithSecret,
+)
+from ascwebhooks.services.targets import HIDDEN
+from ascwebhooks.web.access import needs, services
+from ascwebhooks.web.api.blueprints import Blueprint
+from ascwebhooks.web.api.events import AcceptedSchema
+from ascwebhooks.web.api.fields import Id, Moment, NotYet, Text, Whole
+from ascwebhooks.web.api.pages import PageQuery, page, page_of
+
+blp = Blueprint("endpoints", __name__, description="Where a tenant's events go.")
+
+_NOT_YET = ("filter", "rate_limit_per_s", "ordering")
+_ROOT = "/tenants/<tenant_id>/endpoints"
+
+
+def _check_values(headers: Mapping[str, str]) -> None:
+    shown = [name for name, value in headers.items() if value == HIDDEN]
+    if shown:
+        raise ValidationError(f"{HIDDEN} is shown for {shown[0]!a}; give its value.")
+
+
+class EndpointChanges(Schema):
+    """What can be changed of an endpoint."""
+
+    url = Text(validate=validate.Length(1, MAX_URL_LENGTH))
+    description = Text(validate=validate.Length(max=500))
+    event_types = fields.List(
+        Text(),
+        validate=validate.Length(max=MAX_EVENT_TYPES),
+        metadata={
+            "description": "Exact types or globs; they replace its subscriptions.",
+            "example": ["budget.*", "key.rotated"],
+        },
+    )
+    headers = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        validate=_check_values,
+        metadata={"description": "Sent along with each delivery; never shown again."},
+    )
+    timeout_s = Whole(1, 30)
+    max_in_flight = Whole(1, 1000)
+    retry_schedule_s = fields.List(
+        Whole(1, MAX_DELAY_S),
+        validate=validate.Length(max=MAX_DELAYS),
+        metadata={"description": "The delays after the first attempt, in seconds."},
+    )
+    region = Text()
+    format = NotYet("standard")
+    ordering = NotYet("none")
+    rate_limit_per_s = NotYet(None)
+    filter = NotYet(None)
+
+    @post_load
+    def _drop(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: body[name] for name in body if name not in _NOT_YET}
+
+
+class NewEndpoint(EndpointChanges):
+    """An endpoint to create."""
+
+    url = Text(required=True, validate=validate.Length(1, MAX_URL_LENGTH))
+
+
+class EndpointSchema(Schema):
+    """An endpoint; of its secrets the hints, of its headers the names."""
+
+    id = Id(Kind.ENDPOINT)
+    tenant_id = fields.String()
+    url = fields.String()
+    description = fields.String()
+    event_types = fields.List(fields.String())
+    format = fields.String()
+    headers = fields.Dict(keys=fields.String(), values=fields.String())
+    timeout_s = fields.Integer()
+    rate_limit_per_s = fields.Integer(allow_none=True)
+    max_in_flight = fields.Integer()
+    ordering = fields.String()
+    retry_schedule_s = fields.List(fields.Integer())
+    region = fields.String()
+    state = fields.String(metadata={"description": "`active`, `paused` or `disabled`."})
+    disabled_reason = fields.String(allow_none=True)
+    secret_hints = fields.List(fields.String())
+    created_at = Moment()
+    updated_at = Moment()
+
+    @pre_dump
+    def _flatten(self, found: Any, **_: Any) -> dict[str, Any]:
+        return _flat(found)
+
+
+class EndpointWithSecretSchema(EndpointSchema):
+    """An endpoint with its new secret."""
+
+    secret = fields.String(metadata={"description": "Shown this once."})
+
+    @pre_dump
+    def _flatten(self, found: WithSecret, **_: Any) -> dict[str, Any]:
+        return {**_flat(found.described), "secret": found.secret}
+
+
+def _flat(found: Described) -> dict[str, Any]:
+    types = (name for each in found.subscriptions for name in each.event_types)
+    return {
+        **vars(found.endpoint),
+        "event_types": list(dict.fromkeys(types)),
+        "headers": dict.fromkeys(found.header_names, HIDDEN),
+        "secret_hints": [each.hint for each in found.secrets],
+    }
+
+
+class Rotation(Schema):
+    """How a secret is replaced."""
+
+    overlap_s = Whole(
+        0,
+        int(MAX_OVERLAP.total_seconds()),
+        load_default=int(OVERLAP.total_seconds()),
+        metadata={"description": "How long the secrets before it sign too."},
+    )
+
+
+def _id(text: str) -> Any:
+    return ids.read(Kind.ENDPOINT, text)
+
+
+@blp.route(_ROOT)
+class Endpoints(MethodView):
+    """All of a tenant's endpoints."""
+
+    @needs(Permission.READ)
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(EndpointSchema))
+    def get(self, query: dict[str, Any], tenant_id: str) -> dict[str, Any]:
+        """List endpoints, the newest first."""
+        fetch = partial(services().endpoints.page, tenant_id)
+        return page(query, fetch, id_of=lambda each: each.endpoint.id)
+
+    @needs(Permission.ADMINISTER)
+    @blp.arguments(NewEndpoint)
+    @blp.response(201, EndpointWithSecretSchema)
+    def post(self, body: dict[str, Any], tenant_id: str) -> WithSecret:
+        """Create an endpoint; its secret is in this answer alone."""
+        return services().endpoints.create(tenant_id, **body)
+
+
+@blp.route(f"{_ROOT}/<endpoint_id>")
+class Endpoint(MethodView):
+    """One endpoint."""
+
+    @needs(Permission.READ)
+    @blp.response(200, EndpointSchema)
+    def get(self, tenant_id: str, endpoint_id: str) -> Described:
+        """Get an endpoint."""
+        return services().endpoints.get(tenant_id, _id(endpoint_id))
+
+    @needs(Permission.ADMINISTER)
+    @blp.arguments(EndpointChanges)
+    @blp.response(200, EndpointSchema)
+    def patch(
+        self, body: dict[str, Any], tenant_id: str, endpoint_id: str
+    ) -> Described:
+        """Change an endpoint."""
+        return services().endpoints.change(tenant_id, _id(endpoint_id), body)
+
+    @needs(Permission.ADMINISTER)
+    @blp.response(204)
+    def delete(self, tenant_id: str, endpoint_id: str) -> None:
+        """Delete an endpoint; what is pending there is dead-lettered."""
+        services().endpoints.delete(tenant_id, _id(endpoint_id))
+
+
+@blp.route(f"{_ROOT}/<endpoint_id>/rotate-secret")
+class SecretRotation(MethodView):
+    """Replacing the secret."""
+
+    @needs(Permission.ADMINISTER)
+    @blp.arguments(Rotation, required=False)
+    @blp.response(200, EndpointWithSecretSchema)
+    def post(
+        self, body: dict[str, Any], tenant_id: str, endpoint_id: str
+    ) -> WithSecret:
+        """Give an endpoint a new secret; it is in this answer alone."""
+        overlap = timedelta(seconds=body["overlap_s"])
+        return services().endpoints.rotate_secret(tenant_id, _id(endpoint_id), overlap)
+
+
+@blp.route(f"{_ROOT}/<endpoint_id>/test")
+class Test(MethodView):
+    """Trying an endpoint out."""
+
+    @needs(Permission.OPERATE)
+    @blp.response(202, AcceptedSchema)
+    def post(self, tenant_id: str, endpoint_id: str) -> dict[str, Any]:
+        """Send an `endpoint.test` event, whatever the endpoint subscribes to."""
+        source_id = f"test-{uuid4()}"
+        sent = services().events.send_test(tenant_id, _id(endpoint_id), source_id)
+        return sent._asdict()
+
+
+@blp.route(f"{_ROOT}/<endpoint_id>/pause")
+class Pause(MethodView):
+    """Letting deliveries wait."""
+
+    @needs(Permission.OPERATE)
+    @blp.response(200, EndpointSchema)
+    def post(self, tenant_id: str, endpoint_id: str) -> Described:
+        """Pause an endpoint: its deliveries wait."""
+        return services().endpoints.pause(tenant_id, _id(endpoint_id))
+
+
+@blp.route(f"{_ROOT}/<endpoint_id>/resume")
+class Resume(MethodView):
+    """Going on."""
+
+    @needs(Permission.OPERATE)
+    @blp.response(200, EndpointSchema)
+    def post(self, tenant_id: str, endpoint_id: str) -> Described:
+        """Resume a paused endpoint, or enable a disabled one."""
+        return services().endpoints.resume(tenant_id, _id(endpoint_id))

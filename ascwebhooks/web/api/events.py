@@ -1,0 +1,236 @@
+"""Events: publishing them, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from flask import Response, jsonify, make_response, request
+from flask.views import MethodView
+from marshmallow import Schema, fields
+from werkzeug.exceptions import UnsupportedMediaType
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.keys import Permission
+from ascwebhooks.services.batches import Accepted, Verdict
+from ascwebhooks.services.events import EventWithDeliveries
+from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.api import batches
+from ascwebhooks.web.api.blueprints import Blueprint
+from ascwebhooks.web.api.deliveries import DeliverySchema
+from ascwebhooks.web.api.fields import Id, Moment, MomentOfId, Text
+from ascwebhooks.web.api.pages import PageQuery, page, page_of
+from ascwebhooks.web.errors import PROBLEM_TYPE, ProblemSchema, problem
+
+blp = Blueprint("events", __name__, description="What happened at the gateway.")
+
+ONE = "application/cloudevents+json"
+MANY = "application/cloudevents-batch+json"
+
+_SPLITTERS: dict[str, Callable[[bytes], list[bytes]]] = {
+    ONE: batches.one,
+    MANY: batches.many,
+}
+_EXAMPLE = {
+    "specversion": "1.0",
+    "id": "0d9c4a5e",
+    "source": "/gateway/eu-1",
+    "type": "budget.exceeded",
+    "tenantid": "acme",
+    "time": "2026-11-23T11:18:28Z",
+    "data": {"team": "search", "spend": 103.20, "budget": 100},
+}
+_ONE_SCHEMA = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "tenantid"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "maxLength": 256},
+        "source": {"type": "string", "maxLength": 512},
+        "type": {"type": "string", "maxLength": 128},
+        "tenantid": {"type": "string", "maxLength": 64},
+        "time": {"type": "string", "format": "date-time"},
+        "subject": {"type": "string", "maxLength": 512},
+        "data": {"description": "Any JSON, 256 KiB at most."},
+    },
+}
+_BODY = {
+    "required": True,
+    "content": {
+        ONE: {"schema": _ONE_SCHEMA, "example": _EXAMPLE},
+        MANY: {
+            "schema": {
+                "type": "array",
+                "maxItems": batches.MAX_EVENTS,
+                "items": _ONE_SCHEMA,
+            },
+            "example": [_EXAMPLE],
+        },
+    },
+}
+
+
+class AcceptedSchema(Schema):
+    """An event that is kept, or that was kept before."""
+
+    id = Id(Kind.EVENT)
+    source_id = fields.String(metadata={"description": "The gateway's own id."})
+    duplicate = fields.Boolean(
+        metadata={"description": "It came before, and is not sent again."}
+    )
+    deliveries = fields.Integer(
+        metadata={"description": "How many endpoints it goes to."}
+    )
+
+
+class RefusedSchema(Schema):
+    """An event that is not kept, and why."""
+
+    index = fields.Integer(metadata={"description": "Its place in the batch, from 0."})
+    code = fields.String()
+    detail = fields.String()
+
+
+class PublishedSchema(Schema):
+    """What became of a batch."""
+
+    accepted = fields.List(fields.Nested(AcceptedSchema))
+    rejected = fields.List(fields.Nested(RefusedSchema))
+
+
+class AllRejectedSchema(ProblemSchema):
+    """A batch of which nothing was accepted."""
+
+    accepted = fields.List(fields.Nested(AcceptedSchema))
+    rejected = fields.List(fields.Nested(RefusedSchema))
+
+
+class EventSchema(Schema):
+    """An event that was accepted."""
+
+    id = Id(Kind.EVENT)
+    tenant_id = fields.String()
+    type = fields.String()
+    source = fields.String()
+    source_id = fields.String()
+    time = Moment()
+    accepted_at = MomentOfId()
+    size_bytes = fields.Integer()
+
+
+class EventWithDeliveriesSchema(EventSchema):
+    """An event with its content and what became of it at each endpoint."""
+
+    subject = fields.String(allow_none=True)
+    dataschema = fields.String(allow_none=True)
+    traceparent = fields.String(allow_none=True)
+    tracestate = fields.String(allow_none=True)
+    severitytext = fields.String(allow_none=True)
+    correlationid = fields.String(allow_none=True)
+    data = fields.Raw(
+        allow_none=True, metadata={"description": "As it came, byte for byte."}
+    )
+    data_available = fields.Boolean(
+        metadata={"description": "False if the key that sealed it was destroyed."}
+    )
+    deliveries = fields.List(fields.Nested(DeliverySchema))
+
+
+class EventQuery(PageQuery):
+    """Which events."""
+
+    type = Text()
+    source_id = Text()
+    since = Moment(metadata={"description": "Accepted then or later."})
+    until = Moment(metadata={"description": "Accepted before."})
+
+
+@blp.route("/events")
+class Publishing(MethodView):
+    """The way in over HTTP."""
+
+    @needs(Permission.PUBLISH)
+    @blp.doc(requestBody=_BODY)
+    @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
+    @blp.response(202, PublishedSchema)
+    def post(self) -> Response:
+        """Publish events; what is accepted is committed when this answers.
+
+        At most 1,000 events and 5 MiB.  The same event again is a duplicate and is
+        not sent again.
+        """
+        raws = _events()
+        verdicts = services().acceptance.accept(
+            raws, via="http", tenant_id=caller().tenant_id
+        )
+        return _published(verdicts)
+
+
+@blp.route("/tenants/<tenant_id>/events")
+class Events(MethodView):
+    """All of a tenant's events."""
+
+    @needs(Permission.READ)
+    @blp.arguments(EventQuery, location="query")
+    @blp.response(200, page_of(EventSchema))
+    def get(self, query: dict[str, Any], tenant_id: str) -> dict[str, Any]:
+        """List events, the newest first."""
+        return page(query, partial(services().events.page, tenant_id))
+
+
+@blp.route("/tenants/<tenant_id>/events/<event_id>")
+class Event(MethodView):
+    """One event."""
+
+    @needs(Permission.READ)
+    @blp.response(200, EventWithDeliveriesSchema)
+    def get(self, tenant_id: str, event_id: str) -> dict[str, Any]:
+        """Get an event, with what became of it at each endpoint."""
+        found = services().events.get(tenant_id, ids.read(Kind.EVENT, event_id))
+        return _opened(found)
+
+
+def _events() -> list[bytes]:
+    """Return the bytes of each event in the request.
+
+    The body is read up to the limit and no further, also when it is sent in
+    chunks without a length.
+    """
+    split = _SPLITTERS.get(request.mimetype)
+    if split is None:
+        raise UnsupportedMediaType
+    request.max_content_length = batches.MAX_BYTES
+    return split(request.get_data(cache=False))
+
+
+def _published(verdicts: Sequence[Verdict]) -> Response:
+    outcome = {
+        "accepted": [each for each in verdicts if isinstance(each, Accepted)],
+        "rejected": [
+            {"index": index, **each._asdict()}
+            for index, each in enumerate(verdicts)
+            if not isinstance(each, Accepted)
+        ],
+    }
+    shown = PublishedSchema().dump(outcome)
+    if outcome["accepted"]:
+        return make_response(jsonify(shown), HTTPStatus.ACCEPTED)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return make_response(
+        problem(status, "events_rejected", "no event was accepted.", **shown)
+    )
+
+
+def _opened(found: EventWithDeliveries) -> dict[str, Any]:
+    kept = {} if found.kept is None else msgspec.structs.asdict(found.kept)
+    return {
+        **kept,
+        **vars(found.event),
+        "data": None if found.data is None else msgspec.Raw(found.data),
+        "data_available": found.data is not None,
+        "deliveries": found.deliveries,
+    }

@@ -1,0 +1,115 @@
+"""Fields of our own: ids, times, and text that PostgreSQL can hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from marshmallow import ValidationError, fields, validate
+
+from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import NotFound
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Id(fields.Field[UUID]):
+    """A TypeID outside, a UUID inside."""
+
+    def __init__(self, kind: Kind, **options: Any) -> None:
+        metadata = {"example": f"{kind}_01kb0c6v4ze8tbc5t6q1s2n3xy"}
+        super().__init__(
+            metadata={**metadata, **options.pop("metadata", {})}, **options
+        )
+        self._kind = kind
+
+    def _serialize(self, value: UUID | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else ids.show(self._kind, value)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> UUID:
+        try:
+            return ids.read(self._kind, str(value))
+        except NotFound as error:
+            raise ValidationError(str(error)) from error
+
+
+class Moment(fields.AwareDateTime):
+    """RFC 3339, in UTC with Z when it is shown."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=validate.Range(min=_FIRST), **options)
+
+    def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else events.iso(value)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> datetime:
+        try:
+            return super()._deserialize(value, *args, **options).astimezone(UTC)
+        except OverflowError as error:
+            raise self.make_error(
+                "invalid", input=value, obj_type="datetime"
+            ) from error
+
+
+class MomentOfId(Moment):
+    """The time that an id carries."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(attribute="id", dump_only=True, **options)
+
+    def _serialize(self, value: UUID | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else events.iso(ids.moment(value))
+
+
+class Text(fields.String):
+    """Text without what PostgreSQL cannot hold: NUL and half surrogate pairs."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> str:
+        text: str = super()._deserialize(value, *args, **options)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValidationError(
+                "half of a surrogate pair is no character."
+            ) from error
+        if "\0" in text:
+            raise ValidationError("NUL characters cannot be stored.")
+        return text
+
+
+class Blob(fields.Field[bytes]):
+    """Bytes of unknown encoding, shown as text."""
+
+    def _serialize(self, value: bytes | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else value.decode(errors="replace")
+
+
+class Whole(fields.Integer):
+    """A JSON integer; neither a string, a fraction nor a boolean."""
+
+    def __init__(self, low: int, high: int, **options: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(low, high), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class NotYet(fields.Field[Any]):
+    """A setting of which this version supports one value alone."""
+
+    def __init__(self, only: str | None) -> None:
+        super().__init__(
+            load_only=True,
+            allow_none=only is None,
+            metadata={"enum": [only], "default": only},
+        )
+        self._only = only
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if value != self._only:
+            raise ValidationError("is not supported by this version.")
+        return value

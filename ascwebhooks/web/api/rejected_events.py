@@ -1,0 +1,119 @@
+"""Rejected events: a tenant's, and for the platform's keys all of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask.views import MethodView
+from marshmallow import Schema, fields
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.keys import Permission
+from ascwebhooks.errors import NotFound
+from ascwebhooks.web.access import needs, services
+from ascwebhooks.web.api.blueprints import Blueprint
+from ascwebhooks.web.api.fields import Blob, Id, MomentOfId
+from ascwebhooks.web.api.pages import PageQuery, page, page_of
+
+blp = Blueprint("rejected-events", __name__, description="What was not accepted.")
+
+
+class RejectedEventSchema(Schema):
+    """A rejected event; of its attributes those that could be read."""
+
+    id = Id(Kind.REJECTED_EVENT)
+    tenant_id = fields.String(
+        allow_none=True, metadata={"description": "Null if the tenant is not known."}
+    )
+    claimed_tenant = fields.String(allow_none=True)
+    code = fields.String()
+    detail = fields.String()
+    type = fields.String(allow_none=True)
+    source = fields.String(allow_none=True)
+    source_id = fields.String(allow_none=True)
+    via = fields.String(metadata={"description": "`stream`, `http` or `test`."})
+    size_bytes = fields.Integer()
+    truncated = fields.Boolean()
+    rejected_at = MomentOfId()
+
+
+class RejectedEventWithRawSchema(RejectedEventSchema):
+    """A rejected event with what came."""
+
+    raw = Blob(
+        allow_none=True,
+        metadata={"description": "As text; null if its key was destroyed."},
+    )
+
+
+@blp.route("/tenants/<tenant_id>/rejected-events")
+class RejectedEvents(MethodView):
+    """All of a tenant's rejected events."""
+
+    @needs(Permission.READ)
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(RejectedEventSchema))
+    def get(self, query: dict[str, Any], tenant_id: str) -> dict[str, Any]:
+        """List a tenant's rejected events, the newest first."""
+        return _page(query, tenant_id)
+
+
+@blp.route("/tenants/<tenant_id>/rejected-events/<rejected_id>")
+class RejectedEvent(MethodView):
+    """One of a tenant's rejected events."""
+
+    @needs(Permission.READ)
+    @blp.response(200, RejectedEventWithRawSchema)
+    def get(self, tenant_id: str, rejected_id: str) -> dict[str, Any]:
+        """Get a tenant's rejected event, with what came."""
+        return _get(tenant_id, rejected_id)
+
+    @needs(Permission.ADMINISTER)
+    @blp.response(204)
+    def delete(self, tenant_id: str, rejected_id: str) -> None:
+        """Delete a tenant's rejected event."""
+        services().rejected_events.delete(tenant_id, _id(rejected_id))
+
+
+@blp.route("/rejected-events")
+class AllRejectedEvents(MethodView):
+    """Every rejected event, also those whose tenant is not known."""
+
+    @needs(Permission.READ, refusal=NotFound)
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(RejectedEventSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List rejected events, the newest first; for the platform's keys."""
+        return _page(query, None)
+
+
+@blp.route("/rejected-events/<rejected_id>")
+class AnyRejectedEvent(MethodView):
+    """One rejected event, whosever it is."""
+
+    @needs(Permission.READ, refusal=NotFound)
+    @blp.response(200, RejectedEventWithRawSchema)
+    def get(self, rejected_id: str) -> dict[str, Any]:
+        """Get a rejected event, with what came; for the platform's keys."""
+        return _get(None, rejected_id)
+
+    @needs(Permission.ADMINISTER, refusal=NotFound)
+    @blp.response(204)
+    def delete(self, rejected_id: str) -> None:
+        """Delete a rejected event; for the platform's keys."""
+        services().rejected_events.delete(None, _id(rejected_id))
+
+
+def _id(text: str) -> Any:
+    return ids.read(Kind.REJECTED_EVENT, text)
+
+
+def _page(query: dict[str, Any], tenant_id: str | None) -> dict[str, Any]:
+    return page(query, partial(services().rejected_events.page, tenant_id))
+
+
+def _get(tenant_id: str | None, rejected_id: str) -> dict[str, Any]:
+    found = services().rejected_events.get(tenant_id, _id(rejected_id))
+    return {**vars(found.rejected), "raw": found.raw}

@@ -1,0 +1,98 @@
+"""Tenants."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask.views import MethodView
+from marshmallow import Schema, fields, validate
+
+from ascwebhooks.domain.keys import Permission
+from ascwebhooks.errors import NotPermitted
+from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.api.blueprints import Blueprint
+from ascwebhooks.web.api.fields import Moment, Text
+from ascwebhooks.web.api.pages import PageQuery, page, page_of
+
+blp = Blueprint("tenants", __name__, description="Customers of the gateway.")
+
+_MAX_REGIONS = 50
+
+
+class TenantChanges(Schema):
+    """What can be changed of a tenant."""
+
+    name = Text(validate=validate.Length(1, 200))
+    home_region = Text(
+        metadata={"description": "Where its endpoints are served by default."}
+    )
+    allowed_regions = fields.List(
+        Text(),
+        validate=validate.Length(1, _MAX_REGIONS),
+        metadata={"description": "Where its endpoints may be served."},
+    )
+
+
+class NewTenant(TenantChanges):
+    """A tenant to create."""
+
+    id = Text(
+        required=True,
+        metadata={"description": "What its events carry as `tenantid`."},
+    )
+
+
+class TenantSchema(Schema):
+    """A tenant."""
+
+    id = fields.String()
+    name = fields.String()
+    home_region = fields.String()
+    allowed_regions = fields.List(fields.String())
+    created_at = Moment()
+    updated_at = Moment()
+
+
+@blp.route("/tenants")
+class Tenants(MethodView):
+    """All tenants; for a tenant's key, its own."""
+
+    @needs(Permission.READ)
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(TenantSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List tenants in order of their ids."""
+        fetch = partial(services().tenants.page, only=caller().tenant_id)
+        return page(query, fetch, read_id=str)
+
+    @needs(Permission.ADMINISTER, refusal=NotPermitted)
+    @blp.arguments(NewTenant)
+    @blp.response(201, TenantSchema)
+    def post(self, body: dict[str, Any]) -> object:
+        """Create a tenant."""
+        return services().tenants.create(body.pop("id"), **body)
+
+
+@blp.route("/tenants/<tenant_id>")
+class Tenant(MethodView):
+    """One tenant."""
+
+    @needs(Permission.READ)
+    @blp.response(200, TenantSchema)
+    def get(self, tenant_id: str) -> object:
+        """Get a tenant."""
+        return services().tenants.get(tenant_id)
+
+    @needs(Permission.ADMINISTER)
+    @blp.arguments(TenantChanges)
+    @blp.response(200, TenantSchema)
+    def patch(self, body: dict[str, Any], tenant_id: str) -> object:
+        """Change a tenant."""
+        return services().tenants.change(tenant_id, body)
+
+    @needs(Permission.ADMINISTER)
+    @blp.response(204)
+    def delete(self, tenant_id: str) -> None:
+        """Delete a tenant; what is pending at its endpoints is dead-lettered."""
+        services().tenants.delete(tenant_id)
