@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import IO, Any
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ from ascwebhooks.errors import InvalidInput, Unavailable
 
 Event = dict[str, Any]
 _BATCH = 500
-_FLUSH_S = 10.0
+_FLUSH_S = 5.0
 
 
 @click.command()
@@ -87,15 +86,31 @@ def _send(tools: Tools, events: Iterator[Event | bytes], event_id: str | None) -
         ) as publisher,
         output.progress("sent", None, click.echo) as told,
     ):
-        try:
-            while batch := list(islice(events, _BATCH)):
-                _publish(publisher, batch)
-                sent += len(batch)
-                told(sent)
-        except InvalidInput as error:
-            raise InvalidInput(f"{error} {_sent(sent)} before it.") from error
+        for batch, problem in _batches(events):
+            _publish(publisher, batch)
+            sent += len(batch)
+            told(sent)
+            if problem is not None:
+                raise InvalidInput(f"{problem} {_sent(sent)} before it.")
     name = "" if event_id is None else f", id {event_id}"
     click.echo(f"{_sent(sent)} to the stream {settings.stream}{name}.")
+
+
+def _batches(
+    events: Iterator[Event | bytes],
+) -> Iterator[tuple[list[Event | bytes], InvalidInput | None]]:
+    """Yield events in batches, the last one with what was wrong after it, if any."""
+    batch: list[Event | bytes] = []
+    try:
+        for event in events:
+            batch.append(event)
+            if len(batch) == _BATCH:
+                yield batch, None
+                batch = []
+    except InvalidInput as error:
+        yield batch, error
+    else:
+        yield batch, None
 
 
 def _sent(count: int) -> str:

@@ -36,6 +36,10 @@ _NOW = func.now()
 class Base(DeclarativeBase):
     """What every table shares."""
 
+    # What PostgreSQL fills in comes back with the statement: rows are read after
+    # their session has ended.
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
+
     type_annotation_map: ClassVar = {
         str: Text(),
         int: Integer(),

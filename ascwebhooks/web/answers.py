@@ -1,4 +1,4 @@
-"""How answers are written as JSON."""
+"""How answers are put together, and written as JSON."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ class Json(JSONProvider):
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """Return the value in ``s``."""
         return msgspec.json.decode(s)
+
+
+class With:
+    """A row with more to show beside it, for a schema to read."""
+
+    def __init__(self, row: object, **more: Any) -> None:
+        self._row = row
+        self._more = more
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what was added, or else the row's own."""
+        if name in self._more:
+            return self._more[name]
+        return getattr(self._row, name)

@@ -120,7 +120,7 @@ def problem(
     code: str,
     title: str,
     headers: Mapping[str, str] | None = None,
-    **extra: object,
+    **extra: Any,
 ) -> ResponseReturnValue:
     """Return problem details; what is in ``extra`` is added to them."""
     body = {
@@ -134,7 +134,7 @@ def problem(
     return body, status, {**also, "Content-Type": PROBLEM_TYPE}
 
 
-def _extra(error: AscWebhooksError) -> dict[str, object]:
+def _extra(error: AscWebhooksError) -> dict[str, Any]:
     extra = dict(error.context)
     field = extra.pop("field", None)
     if field is not None:

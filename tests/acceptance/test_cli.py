@@ -13,6 +13,7 @@ import pytest
 
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.embedded import ports
+from ascwebhooks.errors import NotAuthenticated
 from tests.acceptance.cluster import Cluster, cluster
 from tests.waiting import wait_until
 
@@ -73,7 +74,8 @@ def test_a_key_is_printed_alone_listed_without_itself_and_revoked(site, run, don
     assert [each["name"] for each in items(listed)] == ["reports"]
 
     done("keys", "revoke", str(items(listed)[0]["id"]))
-    assert items(done("keys", "list", "--json"))[0]["revoked_at"]
+    with pytest.raises(NotAuthenticated):
+        site.services.keys.recognise(key)
 
 
 def test_what_is_not_there_is_1_and_said_without_a_traceback(run):
@@ -119,9 +121,9 @@ def test_a_bad_line_in_a_file_is_named_and_what_came_before_it_was_sent(site, ru
         assert client.xlen("asc:events") == 1
 
 
-def test_a_page_says_how_to_go_on(done):
+def test_a_page_says_how_to_go_on(site, done):
     for name in ("acme", "globex", "initech"):
-        done("tenants", "create", name)
+        site.services.tenants.create(name)
     first = json.loads(done("tenants", "list", "--json", "--limit", "2"))
     assert [each["id"] for each in first["items"]] == ["acme", "globex"]
     rest = done("tenants", "list", "--json", "--cursor", first["next_cursor"])
@@ -132,7 +134,7 @@ def test_a_page_says_how_to_go_on(done):
 def test_listen_verifies_what_a_worker_delivers_and_fails_when_told_to(site, done):
     """One 503, then a retry a second later, both signed and printed."""
     site.start("ingest", "deliver", "slow", "maintenance", "beat")
-    done("tenants", "create", "acme")
+    site.services.tenants.create("acme")
     port = ports.choose()
     endpoint = json.loads(
         done(
@@ -159,6 +161,9 @@ def test_listen_verifies_what_a_worker_delivers_and_fails_when_told_to(site, don
     assert statuses == [503, 200]
 
 
+_LISTEN = (sys.executable, "-m", "ascwebhooks", "listen", "--json")
+
+
 class _listening:  # noqa: N801  (used as a function)
     """``ascwebhooks listen --json`` as a process, ended by Ctrl-C."""
 
@@ -167,8 +172,7 @@ class _listening:  # noqa: N801  (used as a function)
         self._err = site.folder / "listen.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ascwebhooks", "listen", "--json"]
-                + ["--port", str(port), "--secret", secret, *options],
+                [*_LISTEN, "--port", str(port), "--secret", secret, *options],
                 env=site.env,
                 stdout=out,
                 stderr=err,
@@ -187,17 +191,13 @@ class _listening:  # noqa: N801  (used as a function)
         assert self._process.wait(20) == 0
 
 
-def test_doctor_is_well_only_with_every_worker_and_says_what_to_start(site, run):
+def test_doctor_says_which_worker_is_missing(site, run):
     site.start("ingest", "deliver", "maintenance")
     ended = run("doctor", "--json")
     found = {each["check"]: each for each in items(ended.stdout)}
     assert ended.returncode == 1
     assert {name for name, each in found.items() if not each["well"]} == {"workers"}
     assert "--deliver --slow" in str(found["workers"]["mend"])
-
-    site.start("slow")
-    ended = run("doctor")
-    assert ended.returncode == 0, ended.stdout
 
 
 def test_doctor_says_which_part_is_away(run):
@@ -216,7 +216,6 @@ def test_doctor_says_which_part_is_away(run):
 
 def test_a_command_whose_database_or_broker_is_away_says_so(run):
     for arguments, name in (
-        (("tenants", "list"), "DATABASE_URL"),
         (("migrate",), "DATABASE_URL"),
         (("send", "budget.exceeded", "--tenant", "acme"), "REDIS_URL"),
     ):

@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -23,14 +24,14 @@ import redis
 from sqlalchemy import Engine, text
 
 from ascwebhooks.bootstrap import Parts
-from ascwebhooks.domain import ids
-from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import Accepted, Refused
-from ascwebhooks.services.endpoints import WithSecret
 from ascwebhooks.services.ingestion import Ingestion
+from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.settings import Settings
 from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.storage.unit_of_work import UnitOfWork
 from ascwebhooks.tasks.app import deliver_queue
 from tests.waiting import wait_until
 
@@ -70,14 +71,31 @@ class Pipeline:
     def endpoint(
         self,
         url: str = NOWHERE,
-        *event_types: str,
+        *,
+        event_types: Sequence[str] = ("*",),
         tenant_id: str = TENANT,
         **options: Any,
-    ) -> WithSecret:
+    ) -> UUID:
         """Create an endpoint of the tenant, by default for all event types."""
-        return self.services.endpoints.create(
-            tenant_id, url=url, event_types=event_types or ("*",), **options
-        )
+        return self.endpoint_with_secret(
+            url, event_types=event_types, tenant_id=tenant_id, **options
+        )[0]
+
+    def endpoint_with_secret(
+        self, url: str, *, tenant_id: str = TENANT, **options: Any
+    ) -> tuple[UUID, str]:
+        """Create an endpoint; return its id and its secret."""
+        created = self.services.endpoints.create(tenant_id, url=url, **options)
+        return created.described.endpoint.id, created.secret
+
+    def acceptance(
+        self,
+        ring: Callable[[set[Due]], object],
+        uow: Callable[[], UnitOfWork] | None = None,
+    ) -> Acceptance:
+        """Return an acceptance of one's own, with another bell."""
+        sealing = Sealing(self.uow, self.parts.ring, os.urandom)
+        return Acceptance(uow or self.uow, sealing, entropy=os.urandom, ring=ring)
 
     def accept(
         self, *raws: bytes, via: str = "stream", **terms: Any
@@ -145,6 +163,13 @@ class Pipeline:
         )
         return self.delivery(delivery_id)
 
+    def waiting_for_a_lock(self) -> int:
+        """Return how many of this database's sessions wait for another one's lock."""
+        return self.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+
     def idle(self, endpoint_id: UUID) -> Any:
         """Return the mailbox's row as soon as nobody holds its lease."""
 
@@ -199,9 +224,10 @@ def event(data: str = "{}", /, **attributes: Any) -> bytes:
     return json.dumps(kept).encode()[:-1] + b',"data":' + data.encode() + b"}"
 
 
-def shown(kind: Kind, value: UUID) -> str:
-    """Return an id as people see it."""
-    return ids.show(kind, value)
+@pytest.fixture(name="event")
+def make_event() -> Callable[..., bytes]:
+    """Makes the bytes of an event (``event``)."""
+    return event
 
 
 @pytest.fixture

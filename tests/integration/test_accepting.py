@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.errors import Unavailable
-from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import Accepted, Intake, Refused
+from ascwebhooks.services.batches import Accepted, Intake, Refusal, Refused
 from ascwebhooks.services.sealing import Sealing
-from ascwebhooks.storage.unit_of_work import UnitOfWork
+from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from tests.waiting import wait_until
 
 pytest_plugins = ["tests.integration.pipeline"]
@@ -40,13 +40,6 @@ BAD = {
     "10 MB": (json.dumps("x" * 10_000_000), "event_too_large", NOBODY),
     "data_base64": (dict(data_base64="aGk="), "data_base64_unsupported", ACME),
 }
-
-
-@pytest.fixture
-def event():
-    from tests.integration.pipeline import event
-
-    return event
 
 
 def raw_of(event, bad) -> bytes:
@@ -166,18 +159,13 @@ def test_ids_are_each_tenants_and_each_sources_own(pipeline, event):
 
 def test_an_id_is_free_again_after_the_days_it_is_kept(pipeline, event):
     pipeline.accept(event("1"))
-    pipeline.do("UPDATE event_key SET event_id = :old", old=ids.lowest(_days_ago(8)))
+    week_ago = ids.lowest(datetime.now(UTC) - timedelta(days=7, minutes=1))
+    pipeline.do("UPDATE event_key SET event_id = :old", old=week_ago)
 
     pipeline.services.maintenance.forget()
 
     (verdict,) = pipeline.accept(event("2"))
     assert isinstance(verdict, Accepted)
-
-
-def _days_ago(days: int):
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC) - timedelta(days=days)
 
 
 def test_two_acceptors_with_the_same_ids_in_opposite_order(
@@ -227,19 +215,12 @@ def test_a_second_acceptor_waits_for_the_first_ones_key(pipeline, make_pipeline,
     second = make_pipeline()
     found = []
     with pipeline.uow() as uow:
-        sealing = Sealing(pipeline.uow, pipeline.parts.ring, lambda n: bytes(n))
+        sealing = Sealing(pipeline.uow, pipeline.parts.ring, bytes)
         key = sealing.content_hash("acme", events.content(events.parse(raw)))
         uow.events.claim_keys([("acme", digest, first_id, key)])
         thread = threading.Thread(target=lambda: found.extend(second.accept(raw)))
         thread.start()
-        wait_until(
-            lambda: pipeline.one(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname ="
-                " current_database() AND wait_event_type = 'Lock'"
-            ),
-            10,
-            "the second waits",
-        )
+        wait_until(pipeline.waiting_for_a_lock, 10, "the second waits")
         assert not found
         uow.commit()
     thread.join(10)
@@ -255,9 +236,9 @@ def test_what_the_database_refuses_is_found_by_halving_the_batch(pipeline, event
     parsed = [(at, events.parse(raw)) for at, raw in enumerate(raws[:-1])]
     for at in (2, 7):
         position, read = parsed[at]
-        parsed[at] = position, _replace(read, source="a\0b")
+        parsed[at] = position, msgspec.structs.replace(read, source="a\0b")
     intake = Intake(raws, "stream", None, None)
-    refusals = [_refusal(8)]
+    refusals = [Refusal(8, "not_json", "x")]
 
     verdicts = pipeline.services.acceptance._commit(intake, parsed, refusals)
 
@@ -278,24 +259,11 @@ def test_what_the_database_refuses_is_found_by_halving_the_batch(pipeline, event
     ]
 
 
-def _replace(read, **changes):
-    import msgspec
-
-    return msgspec.structs.replace(read, **changes)
-
-
-def _refusal(position: int):
-    from ascwebhooks.services.batches import Refusal
-
-    return Refusal(position, "not_json", "x")
-
-
 def test_a_change_to_a_subscription_counts_from_the_next_batch_on(
     pipeline, make_pipeline, event
 ):
     """Also where another process made it: the version in the row tells."""
-    created = pipeline.endpoint(pipeline_url(), "budget.*")
-    endpoint_id = created.described.endpoint.id
+    endpoint_id = pipeline.endpoint(event_types=["budget.*"])
     other = make_pipeline()
 
     def deliveries(number: int) -> int:
@@ -307,24 +275,17 @@ def test_a_change_to_a_subscription_counts_from_the_next_batch_on(
     assert deliveries(2) == 0
     other.services.endpoints.change("acme", endpoint_id, {"event_types": ["*"]})
     assert deliveries(3) == 1
-    other.endpoint(pipeline_url(), "budget.exceeded")
+    other.endpoint(event_types=["budget.exceeded"])
     assert deliveries(4) == 2
     other.services.endpoints.delete("acme", endpoint_id)
     assert deliveries(5) == 1
-
-
-def pipeline_url() -> str:
-    from tests.integration.pipeline import NOWHERE
-
-    return NOWHERE
 
 
 def test_a_batch_under_way_holds_back_a_change_to_its_subscriptions(
     pipeline, make_pipeline, event
 ):
     """After the change was made, no batch is accepted under what was before."""
-    created = pipeline.endpoint()
-    endpoint_id = created.described.endpoint.id
+    endpoint_id = pipeline.endpoint()
     changed = threading.Event()
     with pipeline.uow() as uow:
         uow.tenants.versions(["acme"])  # as accepting does
@@ -336,14 +297,7 @@ def test_a_batch_under_way_holds_back_a_change_to_its_subscriptions(
 
         thread = threading.Thread(target=disable)
         thread.start()
-        wait_until(
-            lambda: pipeline.one(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname ="
-                " current_database() AND wait_event_type = 'Lock'"
-            ),
-            10,
-            "the change waits",
-        )
+        wait_until(pipeline.waiting_for_a_lock, 10, "the change waits")
         assert not changed.is_set()
     thread.join(10)
     assert changed.is_set()
@@ -351,7 +305,7 @@ def test_a_batch_under_way_holds_back_a_change_to_its_subscriptions(
 
 def test_events_for_a_disabled_endpoint_stand_in_the_dead_letters(pipeline, event):
     """So that all of them can be replayed once it is mended."""
-    endpoint_id = pipeline.endpoint().described.endpoint.id
+    endpoint_id = pipeline.endpoint()
     pipeline.services.endpoints.disable("acme", endpoint_id, "gone")
 
     (verdict,) = pipeline.accept(event())
@@ -364,7 +318,7 @@ def test_events_for_a_disabled_endpoint_stand_in_the_dead_letters(pipeline, even
 
 
 def test_events_for_a_paused_endpoint_wait_and_ring_nobody(pipeline, event):
-    endpoint_id = pipeline.endpoint().described.endpoint.id
+    endpoint_id = pipeline.endpoint()
     pipeline.services.endpoints.pause("acme", endpoint_id)
 
     pipeline.accept(event())
@@ -377,7 +331,7 @@ def test_events_for_a_paused_endpoint_wait_and_ring_nobody(pipeline, event):
 
 
 def test_events_for_a_deleted_endpoint_or_tenant_go_nowhere(pipeline, event):
-    endpoint_id = pipeline.endpoint().described.endpoint.id
+    endpoint_id = pipeline.endpoint()
     pipeline.services.endpoints.delete("acme", endpoint_id)
 
     (verdict,) = pipeline.accept(event(id="1"))
@@ -390,8 +344,8 @@ def test_events_for_a_deleted_endpoint_or_tenant_go_nowhere(pipeline, event):
 
 
 def test_what_is_pending_is_dead_lettered_when_an_endpoint_ends(pipeline, event):
-    deleted = pipeline.endpoint().described.endpoint.id
-    disabled = pipeline.endpoint().described.endpoint.id
+    deleted = pipeline.endpoint()
+    disabled = pipeline.endpoint()
     pipeline.accept(event())
 
     pipeline.services.endpoints.delete("acme", deleted)
@@ -405,7 +359,7 @@ def test_what_is_pending_is_dead_lettered_when_an_endpoint_ends(pipeline, event)
 
 
 def test_a_test_event_goes_to_one_endpoint_whatever_it_subscribes_to(pipeline):
-    wanted = pipeline.endpoint(pipeline_url(), "nothing.like.it").described.endpoint.id
+    wanted = pipeline.endpoint(event_types=["nothing.like.it"])
     pipeline.endpoint()
 
     accepted = pipeline.services.events.send_test("acme", wanted, "t-1")
@@ -465,11 +419,8 @@ def test_nobody_sees_an_event_without_its_deliveries(pipeline, event):
             entered.events.add_deliveries = add_and_look
             return entered
 
-    sessions = pipeline.uow.args[0]
-    sealing = Sealing(pipeline.uow, pipeline.parts.ring, lambda n: bytes(range(n)))
-    acceptance = Acceptance(
-        lambda: Watched(sessions), sealing, entropy=bytes, ring=lambda _: None
-    )
+    sessions = make_sessions(pipeline.engine)
+    acceptance = pipeline.acceptance(lambda _: None, lambda: Watched(sessions))
 
     acceptance.accept([event()], via="stream")
 
@@ -479,32 +430,22 @@ def test_nobody_sees_an_event_without_its_deliveries(pipeline, event):
 
 def test_workers_are_rung_only_after_the_commit(pipeline, event):
     """Invariant 2: whoever is rung sees the rows, from a connection of its own."""
-    endpoint_id = pipeline.endpoint().described.endpoint.id
+    endpoint_id = pipeline.endpoint()
     looked = []
 
     def ring(due):
         looked.append(([each.endpoint_id for each in due], _pending(pipeline)))
 
-    import os
-
-    sealing = Sealing(pipeline.uow, pipeline.parts.ring, os.urandom)
-    acceptance = Acceptance(pipeline.uow, sealing, entropy=os.urandom, ring=ring)
-
-    acceptance.accept([event()], via="stream")
+    pipeline.acceptance(ring).accept([event()], via="stream")
 
     assert looked == [([endpoint_id], 1)]
 
 
 def test_nobody_is_rung_for_what_was_not_committed(pipeline, event):
     """Invariant 2, the other way round."""
-    import os
-
     pipeline.endpoint()
     looked = []
-    sealing = Sealing(pipeline.uow, pipeline.parts.ring, os.urandom)
-    acceptance = Acceptance(
-        pipeline.uow, sealing, entropy=os.urandom, ring=looked.append
-    )
+    acceptance = pipeline.acceptance(looked.append)
     pipeline.do("ALTER TABLE delivery RENAME COLUMN event_type TO away")
 
     with pytest.raises(Exception, match="event_type"):
@@ -514,17 +455,12 @@ def test_nobody_is_rung_for_what_was_not_committed(pipeline, event):
 
 
 def test_a_bell_that_breaks_takes_nothing_back(pipeline, event):
-    import os
-
     pipeline.endpoint()
 
     def ring(_):
         raise OSError("no bell")
 
-    sealing = Sealing(pipeline.uow, pipeline.parts.ring, os.urandom)
-    acceptance = Acceptance(pipeline.uow, sealing, entropy=os.urandom, ring=ring)
-
-    (verdict,) = acceptance.accept([event()], via="stream")
+    (verdict,) = pipeline.acceptance(ring).accept([event()], via="stream")
 
     assert verdict.deliveries == 1
     assert _pending(pipeline) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import flask
 import flask_smorest  # type: ignore[import-untyped]
@@ -23,7 +23,7 @@ Views = TypeVar("Views", bound=type[MethodView])
 class StrictParser(FlaskParser):
     """Refuses what it does not know: a misspelt filter must not list everything."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
         "json": RAISE,
         "query": RAISE,

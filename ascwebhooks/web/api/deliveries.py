@@ -14,6 +14,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
 from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Blob, Id, Moment, MomentOfId, Text
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -121,10 +122,10 @@ class Delivery(MethodView):
 
     @needs(Permission.READ)
     @blp.response(200, DeliveryWithAttemptsSchema)
-    def get(self, tenant_id: str, delivery_id: str) -> dict[str, Any]:
+    def get(self, tenant_id: str, delivery_id: str) -> With:
         """Get a delivery with its attempts: what was sent and what came back."""
         found = services().deliveries.get(tenant_id, _id(delivery_id))
-        return {**vars(found.delivery), "attempts": _attempts(found)}
+        return With(found.delivery, attempts=_attempts(found))
 
 
 @blp.route(f"{_ROOT}/<delivery_id>/retry")
@@ -145,7 +146,7 @@ def _attempts(found: DeliveryWithAttempts) -> list[dict[str, Any]]:
     body = None if found.body is None else found.body.decode()
     return [
         {
-            "attempt": vars(each.attempt) | ({} if full else {"detail": None}),
+            "attempt": each.attempt if full else With(each.attempt, detail=None),
             "detail": each.detail,
             "request_body": body,
         }

@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify
 from ascwebhooks import __version__
 from ascwebhooks.settings import Settings
 from ascwebhooks.web.access import API_PREFIX, open_to_all
-from ascwebhooks.web.api.fields import Id
+from ascwebhooks.web.api.fields import Id, MomentOfId
 from ascwebhooks.web.errors import PROBLEM_TYPE, ProblemErrors, ProblemSchema
 
 _DESCRIPTION = """\
@@ -43,6 +43,9 @@ class ProblemApi(ProblemErrors, flask_smorest.Api):  # type: ignore[misc]
             }
             self.spec.components.response(name, response, lazy=True)
 
+    def _register_pagination_header(self) -> None:
+        """Describe no header: pages are part of the answers here."""
+
     @open_to_all
     def _openapi_json(self) -> Response:
         return jsonify(self.spec.to_dict())
@@ -68,4 +71,5 @@ def make_api(app: Flask, settings: Settings) -> ProblemApi:
     api = ProblemApi(app)
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.register_field(Id, "string", None)
+    api.register_field(MomentOfId, "string", "date-time")
     return api

@@ -25,6 +25,7 @@ from ascwebhooks.services.endpoints import (
 )
 from ascwebhooks.services.targets import HIDDEN
 from ascwebhooks.web.access import needs, services
+from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import AcceptedSchema
 from ascwebhooks.web.api.fields import Id, Moment, NotYet, Text, Whole
@@ -108,7 +109,7 @@ class EndpointSchema(Schema):
     updated_at = Moment()
 
     @pre_dump
-    def _flatten(self, found: Any, **_: Any) -> dict[str, Any]:
+    def _flatten(self, found: Any, **_: Any) -> With:
         return _flat(found)
 
 
@@ -118,18 +119,19 @@ class EndpointWithSecretSchema(EndpointSchema):
     secret = fields.String(metadata={"description": "Shown this once."})
 
     @pre_dump
-    def _flatten(self, found: WithSecret, **_: Any) -> dict[str, Any]:
-        return {**_flat(found.described), "secret": found.secret}
+    def _flatten(self, found: WithSecret, **_: Any) -> With:
+        return _flat(found.described, secret=found.secret)
 
 
-def _flat(found: Described) -> dict[str, Any]:
+def _flat(found: Described, **more: Any) -> With:
     types = (name for each in found.subscriptions for name in each.event_types)
-    return {
-        **vars(found.endpoint),
-        "event_types": list(dict.fromkeys(types)),
-        "headers": dict.fromkeys(found.header_names, HIDDEN),
-        "secret_hints": [each.hint for each in found.secrets],
-    }
+    return With(
+        found.endpoint,
+        event_types=list(dict.fromkeys(types)),
+        headers=dict.fromkeys(found.header_names, HIDDEN),
+        secret_hints=[each.hint for each in found.secrets],
+        **more,
+    )
 
 
 class Rotation(Schema):

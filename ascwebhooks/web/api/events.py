@@ -19,6 +19,7 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.answers import With
 from ascwebhooks.web.api import batches
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.deliveries import DeliverySchema
@@ -188,7 +189,7 @@ class Event(MethodView):
 
     @needs(Permission.READ)
     @blp.response(200, EventWithDeliveriesSchema)
-    def get(self, tenant_id: str, event_id: str) -> dict[str, Any]:
+    def get(self, tenant_id: str, event_id: str) -> With:
         """Get an event, with what became of it at each endpoint."""
         found = services().events.get(tenant_id, ids.read(Kind.EVENT, event_id))
         return _opened(found)
@@ -225,12 +226,12 @@ def _published(verdicts: Sequence[Verdict]) -> Response:
     )
 
 
-def _opened(found: EventWithDeliveries) -> dict[str, Any]:
+def _opened(found: EventWithDeliveries) -> With:
     kept = {} if found.kept is None else msgspec.structs.asdict(found.kept)
-    return {
+    return With(
+        found.event,
         **kept,
-        **vars(found.event),
-        "data": None if found.data is None else msgspec.Raw(found.data),
-        "data_available": found.data is not None,
-        "deliveries": found.deliveries,
-    }
+        data=None if found.data is None else msgspec.Raw(found.data),
+        data_available=found.data is not None,
+        deliveries=found.deliveries,
+    )

@@ -53,8 +53,8 @@ class Moment(fields.AwareDateTime):
             ) from error
 
 
-class MomentOfId(Moment):
-    """The time that an id carries."""
+class MomentOfId(fields.Field[UUID]):
+    """The time that an id carries, shown as ``Moment`` shows one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(attribute="id", dump_only=True, **options)

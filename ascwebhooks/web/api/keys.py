@@ -13,6 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.web.access import caller, needs, services, within
+from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -69,7 +70,7 @@ class Keys(MethodView):
     @needs(Permission.ADMINISTER)
     @blp.arguments(NewKey)
     @blp.response(201, KeyWithSecretSchema)
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, body: dict[str, Any]) -> With:
         """Create a key; it is in this answer alone."""
         life_s = body["expires_in_s"]
         row, secret = services().keys.create(
@@ -78,7 +79,7 @@ class Keys(MethodView):
             name=body["name"],
             expires_in=None if life_s is None else timedelta(seconds=life_s),
         )
-        return {**vars(row), "key": secret}
+        return With(row, key=secret)
 
 
 @blp.route("/keys/<key_id>")

@@ -13,6 +13,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
 from ascwebhooks.web.access import needs, services
+from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Blob, Id, MomentOfId
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -66,7 +67,7 @@ class RejectedEvent(MethodView):
 
     @needs(Permission.READ)
     @blp.response(200, RejectedEventWithRawSchema)
-    def get(self, tenant_id: str, rejected_id: str) -> dict[str, Any]:
+    def get(self, tenant_id: str, rejected_id: str) -> With:
         """Get a tenant's rejected event, with what came."""
         return _get(tenant_id, rejected_id)
 
@@ -95,7 +96,7 @@ class AnyRejectedEvent(MethodView):
 
     @needs(Permission.READ, refusal=NotFound)
     @blp.response(200, RejectedEventWithRawSchema)
-    def get(self, rejected_id: str) -> dict[str, Any]:
+    def get(self, rejected_id: str) -> With:
         """Get a rejected event, with what came; for the platform's keys."""
         return _get(None, rejected_id)
 
@@ -114,6 +115,6 @@ def _page(query: dict[str, Any], tenant_id: str | None) -> dict[str, Any]:
     return page(query, partial(services().rejected_events.page, tenant_id))
 
 
-def _get(tenant_id: str | None, rejected_id: str) -> dict[str, Any]:
+def _get(tenant_id: str | None, rejected_id: str) -> With:
     found = services().rejected_events.get(tenant_id, _id(rejected_id))
-    return {**vars(found.rejected), "raw": found.raw}
+    return With(found.rejected, raw=found.raw)

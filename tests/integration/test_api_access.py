@@ -1,0 +1,191 @@
+"""Who may do what: each route with each role, and with another tenant's key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ascwebhooks.domain.keys import Permission, Role
+
+pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
+
+TENANT = "acme"
+ROOT = "/api/v1"
+
+P, R, O, A = Permission  # noqa: E741 - publish, read, operate, administer
+T = "/tenants/<tenant_id>"
+EP, EVT = f"{T}/endpoints/<endpoint_id>", f"{T}/events/<event_id>"
+DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
+
+#: What each route needs, as the contract has it; a new route has to stand here.
+NEEDED = {
+    ("POST", "/events"): P,
+    ("GET", "/tenants"): R,
+    ("POST", "/tenants"): A,
+    ("GET", T): R,
+    ("PATCH", T): A,
+    ("GET", f"{T}/endpoints"): R,
+    ("POST", f"{T}/endpoints"): A,
+    ("GET", EP): R,
+    ("PATCH", EP): A,
+    ("DELETE", EP): A,
+    ("POST", f"{EP}/rotate-secret"): A,
+    ("POST", f"{EP}/test"): O,
+    ("POST", f"{EP}/pause"): O,
+    ("POST", f"{EP}/resume"): O,
+    ("GET", f"{T}/events"): R,
+    ("GET", EVT): R,
+    ("GET", f"{T}/deliveries"): R,
+    ("GET", DLV): R,
+    ("POST", f"{DLV}/retry"): O,
+    ("GET", f"{T}/rejected-events"): R,
+    ("GET", REJ): R,
+    ("DELETE", REJ): A,
+    ("GET", "/rejected-events"): R,
+    ("GET", "/rejected-events/<rejected_id>"): R,
+    ("DELETE", "/rejected-events/<rejected_id>"): A,
+    ("GET", "/keys"): A,
+    ("POST", "/keys"): A,
+    ("DELETE", "/keys/<key_id>"): A,
+    ("DELETE", T): A,
+}
+ROLES = {
+    Role.PUBLISHER: {P},
+    Role.VIEWER: {R},
+    Role.OPERATOR: {R, O},
+    Role.ADMIN: {P, R, O, A},
+}
+OPEN = {("GET", "/openapi.json")}
+
+
+def routes(api):
+    """Return (method, rule below /api/v1) of every route there is."""
+    return {
+        (method, rule.rule.removeprefix(ROOT))
+        for rule in api.app.url_map.iter_rules()
+        if rule.rule.startswith(ROOT + "/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+@pytest.fixture
+def places(api, event):
+    """What really exists, for each placeholder in a rule."""
+    endpoint_id = api.endpoint()
+    api.publish(event(), event(type=...))
+    return {
+        "<tenant_id>": TENANT,
+        "<endpoint_id>": endpoint_id,
+        "<event_id>": first(api, "events"),
+        "<delivery_id>": first(api, "deliveries"),
+        "<rejected_id>": first(api, "rejected-events"),
+        "<key_id>": api.get("/keys").json["items"][0]["id"],
+    }
+
+
+def first(api, kind: str) -> str:
+    return api.get(f"/tenants/{TENANT}/{kind}").json["items"][0]["id"]
+
+
+def filled(rule: str, places: dict[str, str]) -> str:
+    for placeholder, value in places.items():
+        rule = rule.replace(placeholder, value)
+    return rule
+
+
+def test_every_route_is_in_the_table(api):
+    assert routes(api) == set(NEEDED) | OPEN
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("tenant_id", [None, TENANT])
+def test_a_role_reaches_what_it_may_and_nothing_else(api, places, role, tenant_id):
+    """A body that is no good tells who got through; what is deleted is 404 by then."""
+    platforms = ("/rejected-events", "/rejected-events/<rejected_id>")
+    somebody = api.as_(role, tenant_id)
+    for (method, rule), needed in NEEDED.items():
+        answered = somebody.ask(
+            method,
+            filled(rule, places),
+            data=b"{",
+            content_type="application/json",
+        )
+        allowed = needed in ROLES[role]
+        case = (method, rule, answered.status_code)
+        if tenant_id and rule in platforms:
+            assert answered.status_code == 404, case
+        elif tenant_id and (method, rule) == ("POST", "/tenants"):
+            assert answered.status_code == 403, case
+        else:
+            assert (answered.status_code == 403) is not allowed, case
+        assert answered.status_code < 500, case
+
+
+def test_another_tenants_key_gets_404_from_every_route_of_a_tenant(api, places):
+    """And the answer is the one that an unknown tenant gets, word for word."""
+    api.post("/tenants", {"id": "globex"})
+    other = api.as_(Role.ADMIN, "globex")
+    for method, rule in NEEDED:
+        if "<tenant_id>" not in rule:
+            continue
+        there = other.ask(method, filled(rule, places))
+        unknown = other.ask(method, filled(rule, places | {"<tenant_id>": "nobody"}))
+        assert there.status_code == unknown.status_code == 404, (method, rule)
+        assert there.data.replace(TENANT.encode(), b"nobody") == unknown.data
+    assert api.get(f"/tenants/{TENANT}").status_code == 200
+
+
+def test_another_tenants_things_below_ones_own_tenant_are_404(api, places):
+    """The ids are right, the tenant in the path is the caller's own."""
+    api.post("/tenants", {"id": "globex"})
+    other = api.as_(Role.ADMIN, "globex")
+    for method, rule in NEEDED:
+        if rule.count("<") < 2:
+            continue
+        answered = other.ask(method, filled(rule, places | {"<tenant_id>": "globex"}))
+        assert answered.status_code == 404, (method, rule)
+    for kind in ("endpoints", "events", "deliveries", "rejected-events"):
+        assert other.get(f"/tenants/globex/{kind}").json["items"] == []
+        assert api.get(f"/tenants/{TENANT}/{kind}").json["items"], "nothing was changed"
+
+
+def test_a_tenants_key_sees_its_own_tenant_in_the_list(api):
+    api.post("/tenants", {"id": "globex"})
+    listed = api.as_(Role.VIEWER, "globex").get("/tenants").json["items"]
+    assert [each["id"] for each in listed] == ["globex"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer ", "Basic YTpi", "Bearer ascw_wrong", "Bearer \xe9"],
+)
+def test_without_a_good_key_nothing_is_served(api, header):
+    headers = {} if header is None else {"Authorization": header}
+    nobody = api.with_key(None)
+    for method, rule in NEEDED:
+        path = rule.replace("<", "").replace(">", "")
+        answered = nobody.ask(method, path, headers=headers)
+        assert answered.status_code == 401, (method, rule)
+        assert answered.headers["WWW-Authenticate"] == "Bearer"
+        assert answered.json["code"] == "not_authenticated"
+        assert answered.content_type == "application/problem+json"
+
+
+def test_an_expired_key_is_no_key(api):
+    _, key = api.pipeline.services.keys.create(
+        Role.ADMIN, expires_in=timedelta(seconds=-1)
+    )
+    assert api.with_key(key).get("/tenants").status_code == 401
+
+
+def test_a_key_in_the_query_is_no_key(api):
+    path = f"/tenants?access_token={api.key}"
+    assert api.with_key(None).get(path).status_code == 401
+
+
+def test_head_and_options_show_no_more_than_get(api):
+    nobody = api.with_key(None)
+    assert nobody.ask("HEAD", "/tenants").status_code == 401
+    assert api.as_(Role.PUBLISHER).ask("HEAD", "/tenants").status_code == 403
+    assert nobody.ask("OPTIONS", "/tenants").data == b""
