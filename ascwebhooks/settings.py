@@ -53,7 +53,7 @@ class Settings:
     partitions_ahead_days: int = 14
     lease_s: int = 60
     max_transfers: int = 1000
-    deliver_threads: int = 8
+    deliver_threads: int = 4
     deliver_processes: int = 1
     log_level: str = "INFO"
     log_format: str = "json"

@@ -70,7 +70,8 @@ class Valkey(Engine):
 
     def url(self, database: int = 0) -> str:
         """Return the URL of a numbered database."""
-        return f"redis://:{self._password}@{HOST}:{self._port}/{database}"
+        # With the user's name: redis-cli takes a missing one for an empty one.
+        return f"redis://default:{self._password}@{HOST}:{self._port}/{database}"
 
     def prepare(self, pause: Pause = time.sleep) -> None:
         """Make its folder, and choose a port if ours is not to be had."""

@@ -67,7 +67,7 @@ class Maintenance:
         """Make the days ahead and drop those past retention."""
         with self._engine.begin() as connection:
             migrate.make_partitions(connection, self._days_ahead)
-            there = partitions.days(connection)
+            there = partitions.remnants(connection)
             now: datetime = connection.execute(
                 text("SELECT clock_timestamp()")
             ).scalar_one()

@@ -103,17 +103,17 @@ class Recording:
                 again, also if it was committed and only the answer was lost.
         """
         with self._uow() as uow:
-            now = uow.now()
-            boxes = {
-                box.endpoint_id: box
-                for box in uow.mailboxes.lock(
-                    list({each.claimed.endpoint_id for each in made})
-                )
-            }
+            locked = uow.mailboxes.lock(
+                list({each.claimed.endpoint_id for each in made})
+            )
+            boxes = {box.endpoint_id: box for box in locked}
+            now = locked[0].seen_at if locked else uow.now()
+            again = any(each.id is not None for each in made)
             self._name(made, now)
-            new = uow.claims.add_attempts([self._row(each) for each in made])
+            rows = [self._row(each) for each in made]
+            new = uow.claims.add_attempts(rows, again=again)
             fresh = [each for each in made if each.id in new]
-            statuses, gone = self._move_on(uow, fresh, boxes)
+            statuses, gone = self._move_on(uow, fresh, boxes, now)
             changed = _health(fresh, boxes, now)
             uow.mailboxes.save(changed)
             uow.commit()
@@ -169,7 +169,11 @@ class Recording:
         )
 
     def _move_on(
-        self, uow: UnitOfWork, made: Sequence[Made], boxes: dict[UUID, Health]
+        self,
+        uow: UnitOfWork,
+        made: Sequence[Made],
+        boxes: dict[UUID, Health],
+        now: datetime,
     ) -> tuple[dict[UUID, Status], list[tuple[str, UUID]]]:
         delivered: dict[int, list[UUID]] = defaultdict(list)
         failures: list[Failure] = []
@@ -187,7 +191,7 @@ class Recording:
         moved = uow.claims.failed(sorted(failures))
         statuses = {f.id: Status(f.status) for f in failures if f.id in moved}
         for code, delivery_ids in sorted(delivered.items()):
-            done = uow.claims.delivered(sorted(delivery_ids), code)
+            done = uow.claims.delivered(sorted(delivery_ids), code, now)
             moved |= done
             statuses |= dict.fromkeys(done, Status.DELIVERED)
         left = [each.claimed.id for each in made if each.claimed.id not in moved]

@@ -35,6 +35,7 @@ class Target:
     """An endpoint as its requests need it."""
 
     endpoint_id: UUID
+    shown_id: str
     tenant_id: str
     url: str
     host: str
@@ -72,6 +73,7 @@ class Targets:
         url = urlsplit(row.url)
         return Target(
             endpoint_id=row.id,
+            shown_id=ids.show(Kind.ENDPOINT, row.id),
             tenant_id=row.tenant_id,
             url=row.url,
             host=url.hostname or "",

@@ -2,8 +2,8 @@
 
 A Celery task brings endpoints (``Turns.take``): it takes their leases, claims
 what is due and hands it to the libcurl loop, all in its own thread.  From there
-on one thread, the desk, does the rest for all mailboxes of the process: it
-records what came of the attempts, claims more, renews leases and gives them
+on two threads do the rest for all mailboxes of the process: the recorder writes
+what came of the attempts, the desk claims more, renews leases and gives them
 back.  So a task never waits for a receiver, and batches grow with the load.
 
 No transaction is open while a request is out, and each mailbox is given back
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
 from uuid import UUID, uuid4
@@ -23,18 +23,19 @@ import redis
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason, Outcome, Status
-from ascwebhooks.domain.ids import Kind, Window
+from ascwebhooks.domain.deliveries import DeadReason
+from ascwebhooks.domain.ids import Window
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
-from ascwebhooks.services.recording import Made, Recorded, Recording
+from ascwebhooks.services.recorder import Recorder, names
+from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
 from ascwebhooks.services.targets import Targets
-from ascwebhooks.services.visits import Job, Visit
+from ascwebhooks.services.visits import LOW_WATER, Job, Visit
 from ascwebhooks.storage.claims import Claimed
 from ascwebhooks.storage.doors import Doors
-from ascwebhooks.storage.mailboxes import Leased
+from ascwebhooks.storage.mailboxes import Due, Leased
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -52,8 +53,6 @@ AHEAD_BYTES = 64 * 1024 * 1024
 MAX_VISITS = 4_000
 #: After so many leases in a row that nobody gave back, deliveries go out alone.
 SUSPICIOUS_LEASES = 5
-_RECORD_LIMIT = 1_000
-_LINGER_S = 0.004
 _IDLE_S = 1.0
 
 
@@ -93,7 +92,7 @@ class Turns:
         self._uow = uow
         self._sender = sender
         self._targets = targets
-        self._recording = recording
+        self._recorder = Recorder(recording, after=self._recorded, plenty=self._plenty)
         self._rings = rings
         self._doors = doors
         self._disable = disable
@@ -103,9 +102,7 @@ class Turns:
         self._retention = retention
         self._visits: dict[UUID, Visit] = {}
         self._lock = Lock()
-        self._results: deque[tuple[Job, Outcome]] = deque()
-        self._unrecorded: list[Made] = []
-        self._made_jobs: list[Job] = []
+        self._gone: deque[tuple[str, UUID]] = deque()
         self._wake = Event()
         self._stopping = Event()
         self._average_bytes = 4_096.0
@@ -113,8 +110,9 @@ class Turns:
         self._desk = Thread(target=self._run, name="desk", daemon=True)
 
     def start(self) -> None:
-        """Start the loop and the desk."""
+        """Start the loop, the recorder and the desk."""
         self._sender.start()
+        self._recorder.start()
         self._desk.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -130,6 +128,7 @@ class Turns:
         self._desk.join(timeout_s)
         self._sender.stop(0.5)
         self._desk.join(5.0)
+        self._recorder.stop(5.0)
 
     def take(self, endpoint_ids: Sequence[UUID]) -> None:
         """Serve these mailboxes; doing so twice, or never, is harmless.
@@ -249,7 +248,7 @@ class Turns:
         jobs = []
         for each in claimed:
             visit = visits[each.endpoint_id]
-            job = Job(visit, each, messages.get(each.event_id), self._finished)
+            job = Job(visit, each, messages.get(each.event_id), self._recorder.finished)
             visit.jobs[each.id] = job
             jobs.append(job)
         size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
@@ -263,15 +262,9 @@ class Turns:
         for visit, some in by_visit.items():
             self._sender.submit(visit.lane, some)
 
-    def _finished(self, job: Job, outcome: Outcome) -> None:
-        """Take a result from the loop, in its thread."""
-        self._results.append((job, outcome))
-        if not self._wake.is_set():
-            self._wake.set()
-
     def _run(self) -> None:
         pause = 0.0
-        while not self._stopping.is_set() or self._visits or self._unrecorded:
+        while not self._stopping.is_set() or self._visits:
             self._wait(pause)
             try:
                 self._work()
@@ -286,47 +279,36 @@ class Turns:
     def _wait(self, pause: float) -> None:
         if pause:
             time.sleep(pause)
-        elif not self._unrecorded:
-            self._wake.wait(_IDLE_S)
-            self._wake.clear()
-            # A moment later there is more to record at the price of one commit.
-            if len(self._results) < CLAIM_LIMIT:
-                time.sleep(_LINGER_S)
+            return
+        self._wake.wait(_IDLE_S)
+        self._wake.clear()
 
     def _work(self) -> None:
-        self._record()
+        self._disable_gone()
         self._claim_more()
         self._give_back()
         self._renew()
 
-    def _record(self) -> None:
-        while self._unrecorded or self._results:
-            if not self._unrecorded:
-                self._collect()
-            recorded = self._recording.record(self._unrecorded)
-            jobs, made = self._made_jobs, self._unrecorded
-            self._made_jobs, self._unrecorded = [], []
-            for job in jobs:
-                job.visit.jobs.pop(job.claimed.id, None)
-            self._log_attempts(jobs, recorded.statuses, made)
-            self._after_recording(recorded, {job.visit for job in jobs})
+    def _plenty(self) -> bool:
+        return any(visit.lane.queued > LOW_WATER // 2 for visit in self._all())
 
-    def _collect(self) -> None:
-        while self._results and len(self._unrecorded) < _RECORD_LIMIT:
-            job, outcome = self._results.popleft()
-            self._made_jobs.append(job)
-            self._unrecorded.append(job.made(outcome))
-
-    def _after_recording(self, recorded: Recorded, visits: Iterable[Visit]) -> None:
-        for visit in visits:
+    def _recorded(self, recorded: Recorded, jobs: Sequence[Job]) -> None:
+        """Draw the conclusions of a batch, in the recorder's thread."""
+        for visit in {job.visit for job in jobs}:
             endpoint_id = visit.target.endpoint_id
             moving = endpoint_id in recorded.slow and not self._slow
             if endpoint_id in recorded.lost or moving:
                 self._close(visit)
-        for tenant_id, endpoint_id in recorded.gone:
-            self._disable(tenant_id, endpoint_id, "gone")
-            self._close_endpoint(endpoint_id)
+        self._gone.extend(recorded.gone)
         self._mark(recorded.slow, recorded.well)
+        self._wake.set()
+
+    def _disable_gone(self) -> None:
+        while self._gone:
+            tenant_id, endpoint_id = self._gone[0]
+            self._disable(tenant_id, endpoint_id, "gone")
+            self._gone.popleft()
+            self._close_endpoint(endpoint_id)
 
     def _mark(self, slow: frozenset[UUID], well: frozenset[UUID]) -> None:
         if not slow and not well:
@@ -364,6 +346,10 @@ class Turns:
             with self._uow() as uow:
                 jobs = self._claim(uow, ordinary[at : at + ENDPOINTS_A_MESSAGE])
             self._submit(jobs)
+            for visit in ordinary[at : at + ENDPOINTS_A_MESSAGE]:
+                # It may have been closed while its deliveries were being claimed.
+                if visit.lost:
+                    self._take_back(visit)
 
     def _claim_alone(self, visit: Visit) -> None:
         """Send one delivery alone, its counter committed before.
@@ -377,7 +363,7 @@ class Turns:
                 if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
                     uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
                     visit.jobs.pop(job.claimed.id)
-                    log.error("delivery_crashes_worker", **_names(job))
+                    log.error("delivery_crashes_worker", **names(job))
             uow.commit()
         self._submit([job for job in jobs if job.claimed.id in visit.jobs])
 
@@ -415,7 +401,9 @@ class Turns:
         with self._uow() as uow:
             endpoint_ids = [each[0] for each in held]
             due = uow.mailboxes.due_among(endpoint_ids, LOOK_BACK, self._window())
-        self._rings.ring(due)
+        # A backlog that it did not get through may have been due for long.
+        left = [each[0] for each in held if not each[2]]
+        self._rings.ring([*due, *(Due(each, self._region) for each in left)])
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -430,39 +418,10 @@ class Turns:
                 uow.commit()
             for visit in visits:
                 if visit.target.endpoint_id not in kept:
-                    log.warning("lease_lost", endpoint_id=_shown(visit))
+                    log.warning("lease_lost", endpoint_id=visit.target.shown_id)
                     self._close(visit)
         self._renewed_at = now
 
     def _all(self) -> list[Visit]:
         with self._lock:
             return list(self._visits.values())
-
-    def _log_attempts(
-        self, jobs: Sequence[Job], statuses: dict[UUID, Status], made: Sequence[Made]
-    ) -> None:
-        for job, attempt in zip(jobs, made, strict=True):
-            status = statuses.get(job.claimed.id)
-            log.info(
-                "delivery_attempted",
-                **_names(job),
-                attempt=job.claimed.step + 1,
-                status=None if status is None else status.value,
-                status_code=attempt.outcome.status_code,
-                error=attempt.outcome.error,
-                total_ms=round(attempt.outcome.timings.total_ms, 1),
-            )
-
-
-def _shown(visit: Visit) -> str:
-    return ids.show(Kind.ENDPOINT, visit.target.endpoint_id)
-
-
-def _names(job: Job) -> dict[str, str | None]:
-    return {
-        "event_id": ids.show(Kind.EVENT, job.claimed.event_id),
-        "delivery_id": ids.show(Kind.DELIVERY, job.claimed.id),
-        "endpoint_id": _shown(job.visit),
-        "tenant_id": job.claimed.tenant_id,
-        "traceparent": None if job.message is None else job.message.traceparent,
-    }

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.deliveries import DeadReason
 from ascwebhooks.domain.ids import Window
-from ascwebhooks.storage.events import columns
+from ascwebhooks.storage.arrays import columns, uuids
+from ascwebhooks.storage.results import affected
 
 
 class Claimed(NamedTuple):
@@ -62,7 +63,8 @@ _CLAIM = text(
     " CROSS JOIN LATERAL (SELECT * FROM delivery"
     " WHERE endpoint_id = w.endpoint_id AND status = 'pending'"
     " AND next_attempt_at <= statement_timestamp()"
-    " AND id >= :low AND id < :high AND NOT id = ANY(CAST(:busy AS uuid[]))"
+    " AND id >= :low AND id < :high"
+    " AND NOT id = ANY(CAST(:busy AS uuid[]))"
     " ORDER BY next_attempt_at, id LIMIT :limit) d"
 )
 _ADD_ATTEMPTS = text(
@@ -74,13 +76,18 @@ _ADD_ATTEMPTS = text(
     " CAST(:c5 AS int[]), CAST(:c6 AS text[]), CAST(:c7 AS text[]),"
     " CAST(:c8 AS text[]), CAST(:c9 AS float[]), CAST(:c10 AS float[]),"
     " CAST(:c11 AS float[]), CAST(:c12 AS float[]), CAST(:c13 AS float[]),"
-    " CAST(:c14 AS bytea[])) ON CONFLICT DO NOTHING RETURNING id"
+    " CAST(:c14 AS bytea[]))"
 )
+_ADD_ATTEMPTS_AGAIN = text(f"{_ADD_ATTEMPTS.text} ON CONFLICT DO NOTHING RETURNING id")
 _DELIVERED = text(
     "UPDATE delivery SET status = 'delivered', attempt_count = attempt_count + 1,"
     " step = step + 1, last_status_code = :code, last_error = NULL,"
-    " sent_alone = 0, completed_at = clock_timestamp()"
-    " WHERE id = ANY(:ids) AND status = 'pending' RETURNING id"
+    " sent_alone = 0, completed_at = :at"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+)
+_DELIVERED_AT = text(
+    "SELECT id FROM delivery WHERE id = ANY(CAST(:ids AS uuid[]))"
+    " AND status = 'delivered' AND completed_at = :at"
 )
 # The ids stand there as values too: a join alone would look into every partition.
 _FAILED = text(
@@ -94,20 +101,22 @@ _FAILED = text(
     " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS float[]),"
     " CAST(:c3 AS int[]), CAST(:c4 AS text[]), CAST(:c5 AS text[]))"
     " AS w(id, status, retry_in_s, code, error, reason)"
-    " WHERE d.id = w.id AND d.id = ANY(:ids) AND d.status = 'pending' RETURNING d.id"
+    " WHERE d.id = w.id AND d.id = ANY(CAST(:ids AS uuid[]))"
+    " AND d.status = 'pending' RETURNING d.id"
 )
 _COUNT = text(
-    "UPDATE delivery SET attempt_count = attempt_count + 1 WHERE id = ANY(:ids)"
+    "UPDATE delivery SET attempt_count = attempt_count + 1, sent_alone = 0"
+    " WHERE id = ANY(CAST(:ids AS uuid[]))"
 )
 _ALONE = text(
     "UPDATE delivery SET sent_alone = sent_alone + 1"
-    " WHERE id = ANY(:ids) AND status = 'pending' RETURNING sent_alone"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending' RETURNING sent_alone"
 )
 
 _END = text(
     "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
     " completed_at = clock_timestamp()"
-    " WHERE id = ANY(:ids) AND status = 'pending'"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
 )
 
 
@@ -136,8 +145,8 @@ class ClaimRepository:
             _CLAIM,
             {
                 **window._asdict(),
-                "endpoints": list(endpoint_ids),
-                "busy": list(busy),
+                "endpoints": uuids(endpoint_ids),
+                "busy": uuids(busy),
                 "limit": limit,
             },
         )
@@ -145,37 +154,56 @@ class ClaimRepository:
 
     def mark_alone(self, delivery_id: UUID) -> int | None:
         """Count that a delivery is sent alone; return how often it was by now."""
-        row = self._session.execute(_ALONE, {"ids": [delivery_id]})
+        row = self._session.execute(_ALONE, {"ids": uuids([delivery_id])})
         return row.scalar_one_or_none()
 
     def end(self, delivery_id: UUID, reason: DeadReason) -> None:
         """Dead-letter a pending delivery without an attempt."""
-        self._session.execute(_END, {"ids": [delivery_id], "reason": reason.value})
+        self._session.execute(
+            _END, {"ids": uuids([delivery_id]), "reason": reason.value}
+        )
 
-    def add_attempts(self, attempts: Sequence[NewAttempt]) -> set[UUID]:
+    def add_attempts(
+        self, attempts: Sequence[NewAttempt], *, again: bool
+    ) -> set[UUID]:
         """Insert attempts; return the ids of those that were not there yet.
 
-        A commit whose answer was lost is made again; what it did is not done twice.
+        Args:
+            attempts: What was made.
+            again: Whether some may be there: a commit whose answer was lost is
+                made again, and what it did is not done twice.
         """
-        rows = self._session.execute(_ADD_ATTEMPTS, columns(attempts))
+        if not again:
+            self._session.execute(_ADD_ATTEMPTS, columns(attempts))
+            return {each.id for each in attempts}
+        rows = self._session.execute(_ADD_ATTEMPTS_AGAIN, columns(attempts))
         return set(rows.scalars())
 
-    def delivered(self, delivery_ids: Sequence[UUID], status_code: int) -> set[UUID]:
-        """Mark pending deliveries as delivered; return those that were pending."""
-        rows = self._session.execute(
-            _DELIVERED, {"ids": list(delivery_ids), "code": status_code}
-        )
-        return set(rows.scalars())
+    def delivered(
+        self, delivery_ids: Sequence[UUID], status_code: int, at: datetime
+    ) -> set[UUID]:
+        """Mark pending deliveries as delivered; return those that were pending.
+
+        Args:
+            delivery_ids: Which.
+            status_code: What their receivers answered.
+            at: The time of this batch, which no other batch has.
+        """
+        given = {"ids": uuids(delivery_ids), "at": at}
+        done = self._session.execute(_DELIVERED, {**given, "code": status_code})
+        if affected(done) == len(delivery_ids):
+            return set(delivery_ids)
+        return set(self._session.execute(_DELIVERED_AT, given).scalars())
 
     def failed(self, failures: Sequence[Failure]) -> set[UUID]:
         """Move pending deliveries on after a failure; return those that were."""
         if not failures:
             return set()
         ids = [each.id for each in failures]
-        rows = self._session.execute(_FAILED, {**columns(failures), "ids": ids})
+        rows = self._session.execute(_FAILED, {**columns(failures), "ids": uuids(ids)})
         return set(rows.scalars())
 
     def count_only(self, delivery_ids: Sequence[UUID]) -> None:
         """Count an attempt of deliveries whose status it does not change."""
         if delivery_ids:
-            self._session.execute(_COUNT, {"ids": list(delivery_ids)})
+            self._session.execute(_COUNT, {"ids": uuids(delivery_ids)})

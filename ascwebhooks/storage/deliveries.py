@@ -39,6 +39,7 @@ class DeliveryRepository:
             .values(
                 status=Status.PENDING,
                 step=case((ended, 0), else_=Delivery.step),
+                sent_alone=case((ended, 0), else_=Delivery.sent_alone),
                 next_attempt_at=func.clock_timestamp(),
                 dead_reason=None,
                 completed_at=None,

@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, select, text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
+from ascwebhooks.storage.arrays import columns, uuids
 from ascwebhooks.storage.models import Event, EventKey
 from ascwebhooks.storage.results import affected
 
@@ -53,7 +54,12 @@ _CLAIM_KEYS = text(
     "INSERT INTO event_key (tenant_id, digest, event_id, content_hash)"
     " SELECT * FROM unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[]),"
     " CAST(:c2 AS uuid[]), CAST(:c3 AS bytea[])) ORDER BY 1, 2"
-    " ON CONFLICT DO NOTHING RETURNING event_id"
+    " ON CONFLICT DO NOTHING"
+)
+_MINE = text(
+    "SELECT k.event_id FROM event_key k"
+    " JOIN unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[])) AS w(tenant_id, digest)"
+    " USING (tenant_id, digest) WHERE k.event_id = ANY(CAST(:ids AS uuid[]))"
 )
 _KEYS = text(
     "SELECT k.tenant_id, k.digest, k.event_id, k.content_hash FROM event_key k"
@@ -84,15 +90,6 @@ _SEALED = text(
 )
 
 
-def columns(rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
-    """Return rows as one array a column, ``c0`` and so on, for ``unnest``.
-
-    Each column is sent as one parameter: the statement's text does not grow with
-    the batch, and PostgreSQL plans it once.
-    """
-    return {f"c{at}": list(column) for at, column in enumerate(zip(*rows, strict=True))}
-
-
 class EventRepository:
     """Events, and the keys by which they are known again."""
 
@@ -103,8 +100,12 @@ class EventRepository:
         """Take the keys that are free; return the ids of the events they are for."""
         if not keys:
             return set()
-        rows = self._session.execute(_CLAIM_KEYS, columns(keys))
-        return set(rows.scalars())
+        done = self._session.execute(_CLAIM_KEYS, columns(keys))
+        if affected(done) == len(keys):
+            return {key.event_id for key in keys}
+        mine = uuids([key.event_id for key in keys])
+        wanted = columns([(key.tenant_id, key.digest) for key in keys])
+        return set(self._session.execute(_MINE, {**wanted, "ids": mine}).scalars())
 
     def keys(
         self, wanted: Sequence[tuple[str, bytes]]
@@ -128,7 +129,7 @@ class EventRepository:
 
     def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return what sending needs of these events."""
-        return self._session.execute(_SEALED, {"ids": list(event_ids)}).all()
+        return self._session.execute(_SEALED, {"ids": uuids(event_ids)}).all()
 
     def find(self, tenant_id: str, event_id: UUID) -> Event | None:
         """Return the event, or None."""

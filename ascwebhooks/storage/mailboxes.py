@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.ids import Window
-from ascwebhooks.storage.events import columns
+from ascwebhooks.storage.arrays import columns, uuids
 from ascwebhooks.storage.models import Mailbox
 
 
@@ -34,6 +34,7 @@ class Health(NamedTuple):
     last_success_at: datetime | None
     last_failure_at: datetime | None
     slow: bool
+    seen_at: datetime
 
 
 class Due(NamedTuple):
@@ -49,7 +50,8 @@ _TAKE = text(
     " lease_until = clock_timestamp() + :lease,"
     " abandoned_leases = least(m.abandoned_leases"
     " + CASE WHEN m.lease_token IS NULL THEN 0 ELSE 1 END, 1000)"
-    " FROM (SELECT endpoint_id FROM mailbox WHERE endpoint_id = ANY(:ids)"
+    " FROM (SELECT endpoint_id FROM mailbox"
+    " WHERE endpoint_id = ANY(CAST(:ids AS uuid[]))"
     " AND state = 'active' AND region = :region"
     " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
     " ORDER BY endpoint_id FOR UPDATE SKIP LOCKED) free"
@@ -76,8 +78,8 @@ _RELEASE = text(
 )
 _LOCK = text(
     "SELECT endpoint_id, lease_token, state, consecutive_failures, failing_since,"
-    " last_success_at, last_failure_at, slow FROM mailbox"
-    " WHERE endpoint_id = ANY(:ids) ORDER BY endpoint_id FOR UPDATE"
+    " last_success_at, last_failure_at, slow, clock_timestamp() FROM mailbox"
+    " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE"
 )
 _SAVE = text(
     "UPDATE mailbox m SET consecutive_failures = w.failures,"
@@ -85,8 +87,8 @@ _SAVE = text(
     " last_failure_at = w.failure, slow = w.slow"
     " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]),"
     " CAST(:c3 AS int[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS timestamptz[]),"
-    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]))"
-    " AS w(id, token, state, failures, since, success, failure, slow)"
+    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]), CAST(:c8 AS timestamptz[]))"
+    " AS w(id, token, state, failures, since, success, failure, slow, seen)"
     " WHERE m.endpoint_id = w.id"
 )
 # One probe of an index for each mailbox, not a pass over everything that is due.
@@ -108,7 +110,7 @@ _DUE_AMONG = text(
         " AND d.next_attempt_at > statement_timestamp() - CAST(:past AS interval)",
         1,
     )
-    + " AND m.endpoint_id = ANY(:ids)"
+    + " AND m.endpoint_id = ANY(CAST(:ids AS uuid[]))"
 )
 _DUE_AGAIN = text(
     "SELECT m.endpoint_id, m.region FROM mailbox m JOIN"
@@ -135,7 +137,7 @@ class MailboxRepository:
         rows = self._session.execute(
             _TAKE,
             {
-                "ids": list(endpoint_ids),
+                "ids": uuids(endpoint_ids),
                 "token": token,
                 "lease": lease,
                 "region": region,
@@ -154,7 +156,7 @@ class MailboxRepository:
 
     def lock(self, endpoint_ids: Sequence[UUID]) -> list[Health]:
         """Return these mailboxes, locked until the commit."""
-        rows = self._session.execute(_LOCK, {"ids": list(endpoint_ids)})
+        rows = self._session.execute(_LOCK, {"ids": uuids(endpoint_ids)})
         return [Health(*row) for row in rows]
 
     def save(self, health: Sequence[Health]) -> None:
@@ -171,7 +173,7 @@ class MailboxRepository:
     ) -> list[Due]:
         """Return those of these endpoints where something fell due in the ``past``."""
         rows = self._session.execute(
-            _DUE_AMONG, {**window._asdict(), "ids": list(endpoint_ids), "past": past}
+            _DUE_AMONG, {**window._asdict(), "ids": uuids(endpoint_ids), "past": past}
         )
         return [Due(*row) for row in rows]
 

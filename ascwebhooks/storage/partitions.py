@@ -41,6 +41,21 @@ def days(connection: Connection) -> set[date]:
     return {day for day in found if day and found.count(day) == len(TABLES)}
 
 
+def remnants(connection: Connection) -> set[date]:
+    """Return the days of which any table is left, detached or not.
+
+    Dropping a day takes a transaction a table and waits for readers: where it was
+    cut short, it is finished the next time.
+    """
+    rows = connection.execute(
+        text(
+            "SELECT relname FROM pg_class WHERE relkind = 'r'"
+            " AND pg_table_is_visible(oid)"
+        )
+    )
+    return {day for (name,) in rows if (day := _day_of(name))}
+
+
 def _day_of(name: str) -> date | None:
     match = _NAME.match(name)
     return datetime.strptime(match[1], "%Y%m%d").date() if match else None

@@ -117,7 +117,8 @@ def is_away(error: BaseException | None) -> bool:
     """Return whether an error says that the database cannot be reached now.
 
     Besides a lost connection: a server that starts or stops, has no connection
-    left, or gave up on a lock or a deadlock.  The same call may succeed later.
+    left, or gave up on a lock or a deadlock, or a day whose partitions nobody has
+    made yet.  The same call may succeed later.
     """
     if isinstance(error, PoolTimeout):
         return True
@@ -128,6 +129,7 @@ def is_away(error: BaseException | None) -> bool:
         error.connection_invalidated
         or state[:2] in {"08", "53", "57"}
         or state in {"40P01", "40001", "55P03"}
+        or (state == "23514" and "no partition of relation" in str(error.orig))
         or (not state and type(error.orig).__name__ in _AWAY)
     )
 

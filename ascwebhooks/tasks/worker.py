@@ -15,6 +15,7 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.tasks import deliveries, maintenance  # noqa: F401 - registers them
 from ascwebhooks.tasks.app import App, queues_of
+from ascwebhooks.tasks.pool import WakingPool
 
 log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ def run_worker(app: App, services: Services, duties: Duties, name: str) -> int:
     worker = Worker(
         app=app,
         hostname=name,
-        pool_cls="threads",
+        pool_cls=WakingPool,
         concurrency=duties.threads if queues else 1,
         loglevel="WARNING",
         without_gossip=True,

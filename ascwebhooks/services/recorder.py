@@ -1,0 +1,147 @@
+"""The recorder: a thread that writes what came of attempts, batch after batch.
+
+It runs beside the desk, so that one waits for PostgreSQL while the other does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+from uuid import UUID
+
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import Outcome, Status
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.recording import Made, Recorded, Recording
+from ascwebhooks.services.visits import Job
+
+log = structlog.get_logger()
+
+BATCH_LIMIT = 1_000
+#: A moment later there is more to record at the price of one commit.  The long
+#: one is for when the loop has plenty to send meanwhile.
+_LINGER_S = (0.002, 0.030)
+_PAUSE_S = (0.1, 2.0)
+_IDLE_S = 1.0
+
+
+class Recorder:
+    """Records the attempts of one process; nothing it was handed is lost.
+
+    While the database is away it keeps them and tries again.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        after: Callable[[Recorded, Sequence[Job]], None],
+        plenty: Callable[[], bool],
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            recording: Writes a batch.
+            after: Told of each batch that was written.
+            plenty: Whether the loop has enough to send for a while.
+        """
+        self._recording = recording
+        self._after = after
+        self._plenty = plenty
+        self._results: deque[tuple[Job, Outcome]] = deque()
+        self._jobs: list[Job] = []
+        self._made: list[Made] = []
+        self._wake = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Record what there is, for ``timeout_s`` at most, and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """Take a result from the loop, in its thread."""
+        self._results.append((job, outcome))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        pause = 0.0
+        low, high = _PAUSE_S
+        while not self._stopping.is_set() or self._results or self._made:
+            self._wait(pause)
+            try:
+                self._record()
+                pause = 0.0
+            except Unavailable as error:
+                pause = min(high, pause * 2 or low)
+                log.warning("recorder_waits_for_database", error=str(error.__cause__))
+            except Exception:
+                pause = min(high, pause * 2 or low)
+                log.exception("recorder_failed")
+
+    def _wait(self, pause: float) -> None:
+        if pause:
+            time.sleep(pause)
+            return
+        self._wake.wait(_IDLE_S)
+        self._wake.clear()
+        if len(self._results) < BATCH_LIMIT // 2 and not self._stopping.is_set():
+            time.sleep(_LINGER_S[self._plenty()])
+
+    def _record(self) -> None:
+        while self._made or self._results:
+            if not self._made:
+                self._collect()
+            recorded = self._recording.record(self._made)
+            jobs, made = self._jobs, self._made
+            self._jobs, self._made = [], []
+            for job in jobs:
+                job.visit.jobs.pop(job.claimed.id, None)
+            _log(jobs, made, recorded.statuses)
+            self._after(recorded, jobs)
+
+    def _collect(self) -> None:
+        while self._results and len(self._made) < BATCH_LIMIT:
+            job, outcome = self._results.popleft()
+            self._jobs.append(job)
+            self._made.append(job.made(outcome))
+
+
+def _log(
+    jobs: Sequence[Job], made: Sequence[Made], statuses: dict[UUID, Status]
+) -> None:
+    for job, attempt in zip(jobs, made, strict=True):
+        outcome = attempt.outcome
+        status = statuses.get(job.claimed.id)
+        log.info(
+            "delivery_attempted",
+            **names(job),
+            attempt=job.claimed.step + 1,
+            status=None if status is None else status.value,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            total_ms=round(outcome.timings.total_ms, 1),
+        )
+
+
+def names(job: Job) -> dict[str, str | None]:
+    """Return what identifies a delivery in the logs; never what it carries."""
+    return {
+        "event_id": ids.show(Kind.EVENT, job.claimed.event_id),
+        "delivery_id": ids.show(Kind.DELIVERY, job.claimed.id),
+        "endpoint_id": job.visit.target.shown_id,
+        "tenant_id": job.claimed.tenant_id,
+        "traceparent": None if job.message is None else job.message.traceparent,
+    }

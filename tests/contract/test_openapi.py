@@ -1,0 +1,76 @@
+"""The description of the API is valid, and describes what is served."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
+
+
+@pytest.fixture
+def document(api):
+    """The description as anybody gets it, without a key."""
+    answered = api.with_key(None).get("/openapi.json")
+    assert answered.status_code == 200
+    return answered.json
+
+
+def operations(document):
+    return {
+        (method.upper(), path): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+def test_the_document_is_valid_openapi_3_1(document):
+    assert document["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+
+
+def test_every_route_is_described_with_what_it_needs(api, document):
+    served = {
+        (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+        for rule in api.app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = operations(document)
+    assert set(described) == served - {("GET", "/api/v1/openapi.json")}
+    for operation in described.values():
+        assert operation["x-permission"]
+        assert operation["summary"].endswith(".")
+
+
+def test_every_error_is_described_as_problem_details(document):
+    for name, response in document["components"]["responses"].items():
+        assert list(response["content"]) == ["application/problem+json"], name
+    for operation in operations(document).values():
+        assert operation["responses"]["default"] == {
+            "$ref": "#/components/responses/DEFAULT_ERROR"
+        }
+
+
+def test_the_ways_of_publishing_are_described(document):
+    described = document["paths"]["/api/v1/events"]["post"]
+    assert set(described["requestBody"]["content"]) == {
+        "application/cloudevents+json",
+        "application/cloudevents-batch+json",
+    }
+    assert {"202", "422"} <= set(described["responses"])
+
+
+def test_the_secret_is_described_where_it_is_shown_and_nowhere_else(document):
+    schemas = document["components"]["schemas"]
+    shown = {name for name, each in schemas.items() if "secret" in each["properties"]}
+    assert shown == {"EndpointWithSecret"}
+
+
+def test_a_key_is_asked_for(document):
+    (name,) = document["components"]["securitySchemes"]
+    assert document["components"]["securitySchemes"][name]["scheme"] == "bearer"
+    assert document["security"] == [{name: []}]
