@@ -19,7 +19,6 @@ timeout = 60
 
 # The application writes a line for each request; gunicorn's would hold query strings.
 accesslog = None
-# Through the root logger's JSON, instead of lines of gunicorn's own form.
-logconfig_dict = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
+# The application logs JSON by itself; gunicorn speaks up when something is wrong.
 loglevel = "warning"
 proc_name = "ascwebhooks-web"

@@ -28,6 +28,8 @@ def make_engine(database_url: str, *, pool_size: int = 8) -> Engine:
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        # An error's text is logged; what was to be written is nobody's business.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": "ascwebhooks",

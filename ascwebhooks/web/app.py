@@ -9,6 +9,7 @@ from ascwebhooks.settings import Settings
 from ascwebhooks.web import access, docs, probes, requests
 from ascwebhooks.web.answers import Json
 from ascwebhooks.web.api import (
+    bodies,
     deliveries,
     endpoints,
     events,
@@ -17,9 +18,6 @@ from ascwebhooks.web.api import (
     tenants,
 )
 from ascwebhooks.web.api.description import make_api
-
-#: What is not a batch of events is small.
-MAX_BODY_BYTES = 256 * 1024
 
 
 def create_app(services: Services, settings: Settings) -> Flask:
@@ -32,7 +30,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     app = Flask("ascwebhooks", static_folder=None)
     app.json = Json(app)
     app.url_map.strict_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES
     requests.install(app)
     access.install(app, services)
     api = make_api(app, settings)

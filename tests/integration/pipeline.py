@@ -24,13 +24,16 @@ import redis
 from sqlalchemy import Engine, text
 
 from ascwebhooks.bootstrap import Parts
+from ascwebhooks.embedded.postgres import Postgres
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import Accepted, Refused
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.settings import Settings
+from ascwebhooks.storage.engine import make_engine
 from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.storage.models import Base
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 from ascwebhooks.tasks.app import deliver_queue
 from tests.waiting import wait_until
@@ -39,6 +42,7 @@ TENANT = "acme"
 SOURCE = "/gateways/one"
 #: Nobody listens there: for endpoints that no test sends anything to.
 NOWHERE = "http://127.0.0.1:9009/hook"
+_RECYCLED = "asc_test_recycled"
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 
 
@@ -199,6 +203,11 @@ class Pipeline:
         found = self._on_queue(deliver_queue(region, slow=slow))
         return [each for each in found if each not in self._nobody]
 
+    def forget_rings(self) -> None:
+        """Lose all that the broker holds, doors and messages, once it is there."""
+        self.rung()
+        self.redis.flushdb()
+
     def _on_queue(self, queue: str) -> list[UUID]:
         messages = reversed(self.messages(queue))  # the oldest lies at the end
         return [each for message in messages for each in endpoints_in(message)]
@@ -211,7 +220,7 @@ def endpoints_in(message: bytes) -> list[UUID]:
 
 
 def event(data: str = "{}", /, **attributes: Any) -> bytes:
-    """Return an event's bytes; ``...`` leaves an attribute out, and data goes in raw."""
+    """Return an event; ``...`` leaves an attribute out, and data goes in raw."""
     whole = {
         "specversion": "1.0",
         "id": "event-1",
@@ -230,9 +239,8 @@ def make_event() -> Callable[..., bytes]:
     return event
 
 
-@pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
-    """Settings of a process that may deliver to this machine."""
+def settings_of(database_url: str, redis_url: str) -> Settings:
+    """Return settings of a process that may deliver to this machine."""
     return Settings(
         database_url=database_url,
         redis_url=redis_url,
@@ -243,8 +251,11 @@ def settings(database_url: str, redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def make_pipeline(settings: Settings) -> Iterator[Callable[..., Pipeline]]:
+def make_pipeline(
+    database_url: str, redis_url: str
+) -> Iterator[Callable[..., Pipeline]]:
     """Makes services, with settings changed as the test says."""
+    settings = settings_of(empty_database_url, redis_url)
     with ExitStack() as stack:
 
         def make(**changes: Any) -> Pipeline:

@@ -11,6 +11,7 @@ import pytest
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
+from ascwebhooks.web.app import create_app
 from tests.integration.receivers import Receiver, answer
 
 pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
@@ -479,10 +480,8 @@ def test_the_process_says_that_it_is_alive_and_ready(api):
 
 
 def test_without_its_database_it_is_alive_but_not_ready_and_tells_no_secrets(
-    make_pipeline, api_on, settings
+    make_pipeline,
 ):
-    from ascwebhooks.web.app import create_app
-
     pipeline = make_pipeline(
         database_url="postgresql://someone:hunter2@127.0.0.1:1/nowhere"
     )

@@ -129,10 +129,7 @@ def test_a_lease_is_of_its_region_alone(pipeline, take):
 def test_who_is_due(pipeline, event, take):
     """Something pending, its time come, and nobody at it."""
     names = ("due", "empty", "later", "done", "held", "abandoned")
-    boxes = {
-        name: pipeline.endpoint(event_types=[f"only.{name}"])
-        for name in names
-    }
+    boxes = {name: pipeline.endpoint(event_types=[f"only.{name}"]) for name in names}
     pipeline.accept(
         *(event(id=name, type=f"only.{name}") for name in names if name != "empty")
     )
@@ -177,7 +174,7 @@ def test_retries_are_rung_when_they_fall_due_and_not_again_and_again(pipeline):
     set_due(-20)
     assert maintenance.ring_retries() == 0, "that is the sweep's"
     assert maintenance.sweep() == 1
-    pipeline.redis.flushdb()
+    pipeline.forget_rings()
     pipeline.do("UPDATE delivery SET status = 'delivered'")
     assert maintenance.sweep() == 0
     assert endpoint_id not in pipeline.rung()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -26,9 +28,7 @@ GONE = Outcome(410, ErrorClass.HTTP_STATUS)
 @pytest.fixture
 def recording(pipeline) -> Recording:
     sealing = Sealing(pipeline.uow, pipeline.parts.ring, os.urandom)
-    return Recording(
-        pipeline.uow, sealing, entropy=os.urandom, spread=lambda: 0.5
-    )
+    return Recording(pipeline.uow, sealing, entropy=os.urandom, spread=lambda: 0.5)
 
 
 @pytest.fixture
@@ -109,7 +109,9 @@ def test_an_outcome_of_the_dead_lease_changes_nothing_of_its_neighbours(
 
     recorded = recording.record([made(each, token, BAD) for each in claimed])
 
-    lost, held = (pipeline.delivery(by_endpoint[each].id) for each in (lost_id, held_id))
+    lost, held = (
+        pipeline.delivery(by_endpoint[each].id) for each in (lost_id, held_id)
+    )
     assert (lost.status, lost.step, lost.attempt_count) == ("pending", 0, 1)
     assert (held.status, held.step, held.attempt_count) == ("pending", 1, 1)
     assert recorded.lost == {lost_id}
@@ -117,21 +119,17 @@ def test_an_outcome_of_the_dead_lease_changes_nothing_of_its_neighbours(
     assert pipeline.mailbox(held_id).consecutive_failures == 1
 
 
-def test_gone_without_the_lease_disables_nobody(pipeline, recording, claim):
+def test_gone_without_the_lease_disables_nobody(pipeline, event, recording, claim):
     endpoint_id = pipeline.endpoint()
-    pipeline.deliver_one()
-    token, claimed = claim(endpoint_id)
+    pipeline.accept(event(id="1"), event(id="2"))
+    token, (one, other) = claim(endpoint_id)
 
-    with_lease = recording.record([made(claimed[0], token, GONE)])
-    assert with_lease.gone == (("acme", endpoint_id),)
-
-    other_id = pipeline.endpoint()
-    pipeline.deliver_one(id="other")
-    token, claimed = claim(other_id)
+    with_lease = recording.record([made(one, token, GONE)])
     pipeline.do("UPDATE mailbox SET lease_token = NULL")
-    without = recording.record([made(claimed[0], token, GONE)])
-    assert without.gone == ()
-    assert without.lost == {other_id}
+    without = recording.record([made(other, token, GONE)])
+
+    assert with_lease.gone == (("acme", endpoint_id),)
+    assert (without.gone, without.lost) == ((), {endpoint_id})
 
 
 @pytest.mark.parametrize("state", ["paused", "disabled", "deleted"])
@@ -198,41 +196,28 @@ def test_two_recorders_of_the_same_mailboxes_do_not_deadlock(
     pipeline, event, recording, claim
 ):
     """They lock in the order of their ids, whatever order the results came in."""
-    import threading
-
     endpoint_ids = [pipeline.endpoint() for _ in range(8)]
-    errors = []
-    for number in range(6):
-        pipeline.accept(*(event(id=f"{number}-{each}") for each in range(2)))
-        pipeline.do("UPDATE mailbox SET lease_token = NULL, lease_until = NULL")
-        token, claimed = claim(*endpoint_ids)
-        batch = [made(each, token, BAD) for each in claimed]
-        starting = threading.Barrier(2)
+    starting = threading.Barrier(2)
 
-        def record(some):
-            try:
-                starting.wait(10)
-                recording.record(some)
-            except BaseException as error:
-                errors.append(error)
+    def record(some):
+        starting.wait(10)
+        recording.record(some)
 
-        threads = [
-            threading.Thread(target=record, args=(some,))
-            for some in (batch[::2], batch[1::2][::-1])
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+    with ThreadPoolExecutor() as pool:
+        for number in range(6):
+            pipeline.accept(*(event(id=f"{number}-{each}") for each in range(2)))
+            pipeline.do("UPDATE mailbox SET lease_token = NULL, lease_until = NULL")
+            token, claimed = claim(*endpoint_ids)
+            batch = [made(each, token, BAD) for each in claimed]
+            halves = (batch[::2], batch[1::2][::-1])
+            for each in [pool.submit(record, half) for half in halves]:
+                each.result(30)
 
-    assert not errors
     assert pipeline.one("SELECT count(*) FROM attempt") == 6 * 16
 
 
 def test_a_recorder_waits_for_who_changes_the_mailbox(pipeline, recording, claim):
     """Disabling locks the mailbox before the deliveries, as recording does."""
-    import threading
-
     endpoint_id = pipeline.endpoint()
     delivery_id = pipeline.deliver_one()
     token, claimed = claim(endpoint_id)

@@ -75,7 +75,11 @@ def test_delivered_signed_and_byte_for_byte(pipeline, event):
     assert request.headers["user-agent"].startswith("ascwebhooks/")
     assert request.headers["traceparent"] == TRACE
     assert request.headers["x-own"] == "mine"
-    assert (row.status, row.attempt_count, row.last_status_code) == ("delivered", 1, 200)
+    assert (row.status, row.attempt_count, row.last_status_code) == (
+        "delivered",
+        1,
+        200,
+    )
     assert row.last_error is None
     assert row.completed_at is not None
     (attempt,) = pipeline.attempts(delivery_id)
@@ -136,16 +140,15 @@ def test_retries_live_in_postgresql_and_nowhere_else(pipeline):
     with answering(500) as receiver:
         endpoint_id = pipeline.endpoint(receiver.url())
         delivery_id = pipeline.deliver_one()
-        pipeline.rung()
-        pipeline.redis.flushdb()
+        pipeline.forget_rings()
         pipeline.turns().take([endpoint_id])
         row = pipeline.after_attempts(delivery_id)
         pipeline.idle(endpoint_id)
 
         assert row.next_attempt_at > pipeline.one("SELECT clock_timestamp()")
         assert pipeline.rung() == []
-        queues = [key for key in pipeline.redis.keys() if b"unacked" in key]
-        assert not queues, "nothing waits in the broker, a countdown neither"
+        unacked = list(pipeline.redis.scan_iter("unacked*"))
+        assert not unacked, "no countdown waits in the broker"
         hasten(pipeline, delivery_id)
         assert pipeline.services.maintenance.ring_retries() == 1
         assert pipeline.rung() == [endpoint_id]
@@ -167,9 +170,11 @@ def test_the_last_failure_of_the_schedule_is_a_dead_letter(pipeline):
     assert rows[2].dead_reason == "attempts_exhausted"
     assert (rows[2].attempt_count, rows[2].step) == (3, 3)
     assert rows[2].completed_at is not None
-    assert {request.split(b"webhook-id: ")[1][:30] for request in receiver.requests} == {
-        receiver.requests[0].split(b"webhook-id: ")[1][:30]
-    }, "the webhook-id stays the same over retries"
+    assert {
+        request.split(b"webhook-id: ")[1][:30] for request in receiver.requests
+    } == {receiver.requests[0].split(b"webhook-id: ")[1][:30]}, (
+        "the webhook-id stays the same over retries"
+    )
 
 
 def test_410_ends_the_delivery_and_disables_the_endpoint(pipeline, event):
@@ -206,9 +211,7 @@ def test_410_ends_the_delivery_and_disables_the_endpoint(pipeline, event):
     assert set(reasons) <= {"endpoint_disabled", "gone"}
     assert reasons.count("endpoint_disabled") >= 8, "but for what was out by then"
     (verdict,) = pipeline.accept(event(id="later"))
-    row = pipeline.rows(
-        "SELECT * FROM delivery WHERE event_id = :id", id=verdict.id
-    )[0]
+    row = pipeline.rows("SELECT * FROM delivery WHERE event_id = :id", id=verdict.id)[0]
     assert (row.status, row.dead_reason) == ("dead_lettered", "endpoint_disabled")
 
 
@@ -369,10 +372,10 @@ def test_each_is_sent_once_however_often_its_mailbox_is_rung(pipeline, event):
         for thread in threads:
             thread.join(10)
         wait_until(
-            lambda: pipeline.one(
-                "SELECT count(*) FROM delivery WHERE status = 'delivered'"
-            )
-            == 50,
+            lambda: (
+                pipeline.one("SELECT count(*) FROM delivery WHERE status = 'delivered'")
+                == 50
+            ),
             10,
             "all are delivered",
         )
@@ -462,7 +465,9 @@ def late(pipeline, response: bytes):
 
 
 @pytest.mark.parametrize(
-    "status_line", [b"500 Oops", b"410 Gone", b"301 Elsewhere"], ids=["500", "410", "301"]
+    "status_line",
+    [b"500 Oops", b"410 Gone", b"301 Elsewhere"],
+    ids=["500", "410", "301"],
 )
 def test_without_the_lease_a_late_failure_changes_no_status(pipeline, status_line):
     """Invariant 6: the attempt was made and is recorded; the other worker decides."""
@@ -554,8 +559,7 @@ def test_a_backlog_is_rung_on_when_the_time_to_claim_is_over(pipeline, event):
         for at in range(0, 1_500, 500):
             pipeline.accept(*(event(id=f"{at + each}") for each in range(500)))
         pipeline.do("UPDATE delivery SET next_attempt_at = now() - interval '1 hour'")
-        pipeline.rung()
-        pipeline.redis.flushdb()
+        pipeline.forget_rings()
         pipeline.turns().take([endpoint_id])
         token = pipeline.mailbox(endpoint_id).lease_token
         wait_until(lambda: receiver.requests, 10, "one is out")
@@ -708,7 +712,9 @@ def test_the_counter_is_committed_before_what_is_suspicious_is_sent(pipeline, ev
 
 def test_an_attempt_that_was_recorded_without_the_lease_clears_the_suspicion(pipeline):
     """It was sent alone and nobody died: the counter must not end it later."""
-    with receivers.Receiver(receivers.gated(gate := threading.Semaphore(0))) as receiver:
+    with receivers.Receiver(
+        receivers.gated(gate := threading.Semaphore(0))
+    ) as receiver:
         endpoint_id = pipeline.endpoint(receiver.url(), timeout_s=1)
         delivery_id = pipeline.deliver_one()
         abandoned(pipeline, endpoint_id, 5)
@@ -723,11 +729,15 @@ def test_an_attempt_that_was_recorded_without_the_lease_clears_the_suspicion(pip
     assert row.sent_alone == 0
 
 
-def test_due_times_leases_and_ids_follow_postgresqls_clock(pipeline, event):
+def test_due_times_leases_and_ids_follow_postgresqls_clock(
+    make_pipeline, database_url, event
+):
     """Invariant 11: here it goes three hours ahead of this machine's.
 
     A worker's own clock serves ``webhook-timestamp`` alone.
     """
+    pipeline = make_pipeline(database_url=database_url)
+    pipeline.services.tenants.create("acme")
     shift_clock(pipeline, "3 hours")
     with answering(500) as receiver:
         endpoint_id = pipeline.endpoint(receiver.url())
@@ -806,7 +816,9 @@ def planted(pipeline, secret: str) -> list[str]:
         for row in pipeline.rows(f"SELECT * FROM {table}"):
             looked += 1
             plain = b"|".join(
-                bytes(each) if isinstance(each, bytes | memoryview) else str(each).encode()
+                bytes(each)
+                if isinstance(each, bytes | memoryview)
+                else str(each).encode()
                 for each in row
             )
             found += [f"{table}: {word!r}" for word in words if word in plain]
@@ -839,8 +851,7 @@ def test_a_lost_ring_is_found_by_the_sweep(pipeline):
     with Receiver() as receiver:
         endpoint_id = pipeline.endpoint(receiver.url)
         delivery_id = pipeline.deliver_one()
-        pipeline.rung()
-        pipeline.redis.flushdb()
+        pipeline.forget_rings()
 
         assert pipeline.services.maintenance.sweep() == 1
         (rung,) = pipeline.rung()

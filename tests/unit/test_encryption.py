@@ -57,7 +57,9 @@ def test_moved_to_another_row_it_does_not_open(there):
         unseal(AESGCM(KEY), sealed, there)
 
 
-@given(st.text(max_size=5), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5))
+@given(
+    st.text(max_size=5), st.text(max_size=5), st.text(max_size=5), st.text(max_size=5)
+)
 def test_no_two_places_share_their_associated_data(tenant, table, tenant2, table2):
     """Tenants and tables hold no NUL; so the border between them cannot move."""
     if any("\0" in each for each in (tenant, table, tenant2, table2)):

@@ -156,8 +156,12 @@ def test_absent_data_is_null():
         pytest.param(event(subject="\u202e"), "invalid_attribute", id="bidi override"),
         pytest.param(event(subject="\u2028"), "invalid_attribute", id="line separator"),
         pytest.param(event(id="\0"), "invalid_attribute", id="NUL in the id"),
-        pytest.param(event(subject="\ud800"), "invalid_attribute", id="half in subject"),
-        pytest.param(event(time=1700000000), "invalid_attribute", id="time is a number"),
+        pytest.param(
+            event(subject="\ud800"), "invalid_attribute", id="half in subject"
+        ),
+        pytest.param(
+            event(time=1700000000), "invalid_attribute", id="time is a number"
+        ),
         pytest.param(
             event(datacontenttype="text/xml"), "unsupported_datacontenttype", id="XML"
         ),
@@ -199,8 +203,11 @@ def test_absent_data_is_null():
             id="two data, one in disguise",
         ),
         pytest.param(event(nested(200)), "too_deep", id="200 levels"),
-        pytest.param(event(nested(200, '{"a":', "}")[:-200] + "1" + "}" * 200),
-                     "too_deep", id="200 levels of objects"),
+        pytest.param(
+            event(nested(200, '{"a":', "}")[:-200] + "1" + "}" * 200),
+            "too_deep",
+            id="200 levels of objects",
+        ),
         pytest.param(event(nested(MAX_DEPTH)), "too_deep", id="one level too many"),
         pytest.param(event(nested(100_000)), "too_deep", id="100,000 levels"),
         pytest.param(
@@ -400,9 +407,14 @@ def test_nothing_but_a_verdict_comes_of_a_damaged_event(noise, at, cut):
 
 texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
-    allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+    ),
     max_leaves=20,
 )
 spellings = st.builds(

@@ -34,9 +34,9 @@ def test_counting_batch_by_batch_is_counting_all_at_once(before, outcomes):
     half = len(outcomes) // 2
     first = health.failures_in_a_row(before, outcomes[:half])
 
-    assert health.failures_in_a_row(
-        first, outcomes[half:]
-    ) == health.failures_in_a_row(before, outcomes)
+    assert health.failures_in_a_row(first, outcomes[half:]) == health.failures_in_a_row(
+        before, outcomes
+    )
 
 
 @pytest.mark.parametrize(

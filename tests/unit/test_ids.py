@@ -34,7 +34,7 @@ def test_other_chances_make_other_ids(ms, one, other):
 
 @given(moments_ms, st.lists(chances, min_size=2, max_size=50, unique=True))
 def test_a_batch_of_one_millisecond_ascends(ms, randoms):
-    """Deliveries of one batch leave in the order in which their events came."""
+    """So events of one batch are listed in the order in which they came."""
     made = ids.uuid7_batch(ms, b"".join(randoms))
 
     assert len(made) == len(randoms)

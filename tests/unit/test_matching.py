@@ -68,9 +68,7 @@ def test_a_glob_fits_as_the_model_says(pattern, event_type):
 
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from([ONE, TWO, THREE]), st.lists(patterns, max_size=3)
-        ),
+        st.tuples(st.sampled_from([ONE, TWO, THREE]), st.lists(patterns, max_size=3)),
         max_size=6,
     ),
     st.lists(types, min_size=1, max_size=5),

@@ -24,12 +24,11 @@ spreads = st.floats(0, 1, exclude_max=True)
 
 def test_the_default_schedule_is_the_contracts():
     """At once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
-    hours = 3600
+    minutes, hours = 60, 3600
+    first = (5, 5 * minutes, 30 * minutes, 2 * hours, 5 * hours)
+    then = (10 * hours, 14 * hours, 20 * hours, 24 * hours)
 
-    assert DEFAULT_SCHEDULE_S == (
-        5, 5 * 60, 30 * 60, 2 * hours, 5 * hours, 10 * hours, 14 * hours, 20 * hours,
-        24 * hours,
-    )  # fmt: skip
+    assert first + then == DEFAULT_SCHEDULE_S
     assert RetryPolicy().delays == tuple(each * SECOND for each in DEFAULT_SCHEDULE_S)
 
 

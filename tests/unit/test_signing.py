@@ -22,7 +22,9 @@ keys = st.binary(min_size=24, max_size=64)
 message_ids = st.text("abcdefghijklmnopqrstuvwxyz0123456789_", min_size=1, max_size=40)
 
 
-def headers(key: bytes, body: bytes, now: datetime = NOW, *more: bytes) -> dict[str, str]:
+def headers(
+    key: bytes, body: bytes, now: datetime = NOW, *more: bytes
+) -> dict[str, str]:
     timestamp = int(now.timestamp())
     return {
         "webhook-id": "evt_1",

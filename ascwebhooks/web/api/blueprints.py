@@ -15,6 +15,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.errors import UnreadableBody
+from ascwebhooks.web.api import bodies
 
 View = TypeVar("View", bound=Callable[..., Any])
 Views = TypeVar("Views", bound=type[MethodView])
@@ -30,7 +31,7 @@ class StrictParser(FlaskParser):
     }
 
     def _raw_load_json(self, req: flask.Request) -> Any:
-        body = req.get_data()
+        body = bodies.read(req)
         if not body:
             return missing
         if not req.is_json:

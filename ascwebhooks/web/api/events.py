@@ -20,7 +20,7 @@ from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import With
-from ascwebhooks.web.api import batches
+from ascwebhooks.web.api import batches, bodies
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.deliveries import DeliverySchema
 from ascwebhooks.web.api.fields import Id, Moment, MomentOfId, Text
@@ -196,16 +196,11 @@ class Event(MethodView):
 
 
 def _events() -> list[bytes]:
-    """Return the bytes of each event in the request.
-
-    The body is read up to the limit and no further, also when it is sent in
-    chunks without a length.
-    """
+    """Return the bytes of each event in the request."""
     split = _SPLITTERS.get(request.mimetype)
     if split is None:
         raise UnsupportedMediaType
-    request.max_content_length = batches.MAX_BYTES
-    return split(request.get_data(cache=False))
+    return split(bodies.read(request, batches.MAX_BYTES))
 
 
 def _published(verdicts: Sequence[Verdict]) -> Response:
