@@ -53,7 +53,8 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
     if len(headers) > MAX_HEADERS:
         raise InvalidInput(
-            f"headers: {len(headers)} given; at most {MAX_HEADERS} are allowed."
+            f"headers: {len(headers)} given; at most {MAX_HEADERS} are allowed.",
+            field="headers",
         )
     checked: dict[str, str] = {}
     seen: set[str] = set()

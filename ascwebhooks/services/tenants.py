@@ -56,15 +56,14 @@ class Tenants:
         regions = list(allowed_regions or [home_region])
         _check_regions(home_region, regions)
         with self._uow() as uow:
-            if uow.tenants.exists(tenant_id):
-                raise Conflict(f"the tenant {tenant_id!r} exists already.")
             tenant = Tenant(
                 id=tenant_id,
                 name=name or tenant_id,
                 home_region=home_region,
                 allowed_regions=regions,
             )
-            uow.tenants.add(tenant)
+            if not uow.tenants.add(tenant):
+                raise Conflict(f"the tenant {tenant_id!r} exists already.")
             uow.commit()
             return tenant
 

@@ -163,9 +163,7 @@ class ClaimRepository:
             _END, {"ids": uuids([delivery_id]), "reason": reason.value}
         )
 
-    def add_attempts(
-        self, attempts: Sequence[NewAttempt], *, again: bool
-    ) -> set[UUID]:
+    def add_attempts(self, attempts: Sequence[NewAttempt], *, again: bool) -> set[UUID]:
         """Insert attempts; return the ids of those that were not there yet.
 
         Args:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.models import Tenant
@@ -23,19 +24,20 @@ class TenantRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, tenant: Tenant) -> None:
-        """Add a tenant."""
+    def add(self, tenant: Tenant) -> bool:
+        """Add a tenant; return False if its id is or was taken."""
         self._session.add(tenant)
+        try:
+            self._session.flush()
+        except IntegrityError:
+            return False
+        return True
 
     def find(self, tenant_id: str) -> Tenant | None:
         """Return the tenant, or None."""
         return self._session.scalars(
             select(Tenant).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None))
         ).one_or_none()
-
-    def exists(self, tenant_id: str) -> bool:
-        """Return whether the id was ever taken, also by a deleted tenant."""
-        return self._session.get(Tenant, tenant_id) is not None
 
     def page(
         self, *, after: str | None, limit: int, only: str | None = None

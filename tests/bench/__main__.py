@@ -33,7 +33,7 @@ _RESULTS = Path("var/bench.json")
 @click.argument("words", nargs=-1, metavar="[ONLY=name,…]")
 @click.option("--only", help="Scenarios: limit, hot, spread, latency.")
 @click.option("--deliver", default=1, show_default=True, help="Delivery processes.")
-@click.option("--threads", default=8, show_default=True, help="Threads in each.")
+@click.option("--threads", default=4, show_default=True, help="Threads in each.")
 @click.option("--spy", type=click.Path(path_type=Path), help="Profile into a folder.")
 @click.option("--out", type=click.Path(path_type=Path), default=_RESULTS)
 def main(
