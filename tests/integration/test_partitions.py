@@ -159,6 +159,11 @@ def test_dropping_behind_a_reader_stalls_no_writer(pipeline, event):
         wait_until(pipeline.waiting_for_a_lock, 10, "dropping waits for the reader")
 
         (verdict,) = pipeline.accept(event())
+        pipeline.do(
+            "INSERT INTO attempt (delivery_id, id, tenant_id, endpoint_id, started_at,"
+            " total_ms, sealed) VALUES (:id, :id, 'acme', :id, now(), 1, '')",
+            id=verdict.id,
+        )
 
         assert verdict.deliveries == 1
         assert thread.is_alive(), "and that while it still waits"

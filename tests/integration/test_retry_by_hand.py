@@ -94,7 +94,7 @@ def test_not_while_the_endpoint_is_disabled(pipeline, status):
     pipeline.do("UPDATE delivery SET status = :status", status=status)
     before = pipeline.delivery(delivery_id)
 
-    with pytest.raises(Conflict, match="disabled"):
+    with pytest.raises(Conflict, match="resume it first"):
         retry(pipeline, delivery_id)
 
     assert pipeline.delivery(delivery_id) == before

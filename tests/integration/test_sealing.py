@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from ascwebhooks.domain import ids
 from ascwebhooks.domain.encryption import CannotOpen, KeyRing
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.services.sealing import Sealing
@@ -105,12 +106,21 @@ def test_a_ring_without_the_key_names_it(sealing):
         sealing(NEW).unseal("acme", DAY, "event", ROW, sealed)
 
 
-def test_a_wrapped_key_moved_to_another_tenant_does_not_open(sealing, pipeline):
-    sealed = sealing().seal("acme", DAY, "event", ROW, b"plain")
+def test_a_wrapped_key_moved_to_another_tenant_is_not_used(sealing, pipeline):
+    """Or whoever can write to the database would choose what a tenant seals with."""
+    sealing().seal("acme", DAY, "event", ROW, b"plain")
     pipeline.do("UPDATE data_key SET tenant_id = 'globex' WHERE scope = :d", d=DAY)
 
     with pytest.raises(CannotOpen):
-        sealing().unseal("globex", DAY, "event", ROW, sealed)
+        sealing().seal("globex", DAY, "event", ROW, b"plain")
+
+
+def test_what_is_accepted_is_sealed_with_the_key_of_its_day(pipeline, event):
+    (verdict,) = pipeline.accept(event())
+    pipeline.accept(event(id="bad", data_base64=""))
+
+    scopes = pipeline.rows("SELECT scope FROM data_key WHERE tenant_id = 'acme'")
+    assert {scope for (scope,) in scopes} == {"secrets", str(ids.day(verdict.id))}
 
 
 def test_processes_that_begin_a_day_at_once_agree_on_one_key(sealing):

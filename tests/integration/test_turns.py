@@ -507,25 +507,34 @@ def test_a_late_answer_does_not_reopen_what_has_ended(pipeline):
     assert row.attempt_count == 1
 
 
-def test_what_was_not_sent_yet_goes_back_unused_when_the_lease_is_lost(
-    make_pipeline, pipeline, event
-):
+def test_what_was_not_sent_yet_goes_back_unused_when_the_lease_is_lost(pipeline, event):
     """Another worker has it now; sending it here too would make duplicates."""
     gate = threading.Semaphore(0)
-    short = make_pipeline(lease_s=5)
-    with receivers.Receiver(receivers.gated(gate)) as receiver:
+    with receivers.Receiver(receivers.gated(gate)) as receiver, Receiver() as other:
         endpoint_id = pipeline.endpoint(receiver.url(), max_in_flight=1)
         pipeline.accept(*(event(id=str(number)) for number in range(10)))
-        short.turns().take([endpoint_id])
+        other_id = pipeline.endpoint(other.url, event_types=["round"])
+        pipeline.services.endpoints.change(
+            "acme", endpoint_id, {"event_types": ["nothing.more"]}
+        )
+        turns = pipeline.turns()
+
+        def once_round(name: str) -> None:
+            """Let the recorder draw its conclusions: it takes batch after batch."""
+            delivery_id = pipeline.deliver_one(id=name, type="round")
+            turns.take([other_id])
+            pipeline.after_attempts(delivery_id)
+
+        turns.take([endpoint_id])
         wait_until(lambda: receiver.requests, 10, "one is out")
         lose_lease(pipeline, endpoint_id)
         gate.release()
         wait_until(
-            lambda: pipeline.one("SELECT count(*) FROM attempt") >= 1, 10, "recorded"
+            lambda: pipeline.one("SELECT count(*) FROM attempt") == 1, 10, "recorded"
         )
-        for _ in range(20):
-            gate.release()
-        short.close()  # waits for whatever would still be sent
+        once_round("first")
+        gate.release(20)
+        once_round("second")
 
         # The window lets the next one start before the first is recorded.
         assert len(receiver.requests) <= 2
@@ -757,6 +766,12 @@ def test_due_times_leases_and_ids_follow_postgresqls_clock(
     assert abs(box.last_failure_at - before) < timedelta(minutes=1)
     sent_at = int(request.split(b"webhook-timestamp: ")[1].split(b"\r")[0])
     assert abs(before.timestamp() - 3 * 3600 - sent_at) < 60, "the worker's clock"
+    with pipeline.uow() as uow:
+        uow.mailboxes.take([endpoint_id], delivery_id, timedelta(minutes=1), "default")
+        uow.commit()
+    lease = pipeline.mailbox(endpoint_id).lease_until - before
+    assert timedelta(minutes=1) < lease < timedelta(minutes=2)
+    pipeline.do("UPDATE mailbox SET lease_token = NULL, lease_until = NULL")
     assert pipeline.services.maintenance.sweep() == 0, "it is not due yet"
     shift_clock(pipeline, "3 hours 10 seconds")
     assert pipeline.services.maintenance.sweep() == 1
