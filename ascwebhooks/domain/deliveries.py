@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+import msgspec
 
 from ascwebhooks.domain.retry import RetryPolicy, retry_delay
 
@@ -59,8 +61,7 @@ class ErrorClass(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(msgspec.Struct, frozen=True):
     """Milliseconds since the attempt began; None where it did not get that far.
 
     Each is cumulative, as libcurl counts: ``dns_ms ≤ connect_ms ≤ tls_ms ≤
@@ -74,8 +75,10 @@ class Timings:
     total_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+_NO_TIMINGS = Timings()
+
+
+class Outcome(msgspec.Struct, frozen=True):
     """What came of one attempt: an answer, or the reason there is none.
 
     ``error`` is None only for a whole 2xx answer.  ``status_code`` is set
@@ -90,7 +93,7 @@ class Outcome:
     body: bytes = b""
     body_truncated: bool = False
     address: str | None = None
-    timings: Timings = field(default_factory=Timings)
+    timings: Timings = _NO_TIMINGS
 
 
 @dataclass(frozen=True, slots=True)

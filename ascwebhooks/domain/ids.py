@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
-import uuid_utils
 from typeid import TypeID
+from typeid.codecs import base32
 from typeid.errors import TypeIDException
 
 from ascwebhooks.errors import NotFound
@@ -20,6 +21,10 @@ from ascwebhooks.errors import NotFound
 _RANDOM_BITS = 74
 _RANDOM_BYTES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MS = 86_400_000
+_new, _set = object.__new__, object.__setattr__
+# Python 3.11 finds a member of an enum by running Python code each time.
+_UNKNOWN = SafeUUID.unknown
 
 
 class Kind(StrEnum):
@@ -64,7 +69,24 @@ def uuid7_batch(ms: int, random: bytes) -> list[UUID]:
 
 def _compose(ms: int, chance: int) -> UUID:
     high, low = chance >> 62, chance & ((1 << 62) - 1)
-    return UUID(int=ms << 80 | 0x7000 << 64 | high << 64 | 0b10 << 62 | low)
+    return from_int(ms << 80 | 0x7000 << 64 | high << 64 | 0b10 << 62 | low)
+
+
+def from_int(value: int) -> UUID:
+    """Return ``UUID(int=value)`` at half the price: five are made for a delivery.
+
+    Args:
+        value: Within 128 bits; nobody looks.
+    """
+    made = _new(UUID)
+    _set(made, "int", value)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
+
+
+def from_text(text: str) -> UUID:
+    """Return the UUID in PostgreSQL's spelling of one, which needs no checks."""
+    return from_int(int(text.replace("-", ""), 16))
 
 
 def random_bytes(count: int) -> int:
@@ -87,6 +109,16 @@ def day(value: UUID) -> date:
     return moment(value).date()
 
 
+def day_text(value: UUID) -> str:
+    """Return the day (UTC) of a UUIDv7 as ``2026-07-01``."""
+    return _day_text(milliseconds(value) // _DAY_MS)
+
+
+@lru_cache(maxsize=128)
+def _day_text(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).date().isoformat()
+
+
 def lowest(moment: datetime) -> UUID:
     """Return the lower bound of every UUIDv7 made at ``moment`` or after.
 
@@ -97,7 +129,7 @@ def lowest(moment: datetime) -> UUID:
 
 def show(kind: Kind, value: UUID) -> str:
     """Return the id as people see it."""
-    return str(TypeID.from_uuid(uuid_utils.UUID(int=value.int), kind.value))
+    return kind + "_" + base32.encode(value.bytes)
 
 
 def read(kind: Kind, text: str) -> UUID:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+
+import msgspec
 
 from ascwebhooks.domain.deliveries import Outcome
 
@@ -21,8 +22,7 @@ _URL = re.compile(r"https?://[\x21-\x7e]+")
 _EXPECT_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One POST, complete but for the address it goes to.
 
     ``url`` was parsed and normalised by ``domain.urls``, ``host`` (IPv6 without

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain import events, ids
+from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.services.rejection import Peeked, peek
@@ -101,7 +102,7 @@ class Batch:
         for position, event, event_id in self._new(known):
             self._add(position, event, event_id)
         self._uow.events.add_all(self.events)
-        self._uow.events.add_deliveries(self.deliveries, self._now)
+        self._uow.events.add_deliveries(self.deliveries)
         self._reject()
 
     def _new_ids(self, count: int) -> list[UUID]:
@@ -194,6 +195,7 @@ class Batch:
             self._new_ids(len(wanted)), wanted, strict=True
         ):
             route = routes.endpoints[endpoint_id]
+            dead = route.dead_reason is not None
             self.deliveries.append(
                 NewDelivery(
                     delivery_id,
@@ -201,7 +203,10 @@ class Batch:
                     event_id,
                     endpoint_id,
                     event.type,
+                    Status.DEAD_LETTERED if dead else Status.PENDING,
+                    self._now,
                     route.dead_reason,
+                    self._now if dead else None,
                 )
             )
             if route.may_ring:

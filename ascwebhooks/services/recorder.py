@@ -129,7 +129,7 @@ def _log(
             "delivery_attempted",
             **names(job),
             attempt=job.claimed.step + 1,
-            status=None if status is None else status.value,
+            status=status,
             status_code=outcome.status_code,
             error=outcome.error,
             total_ms=round(outcome.timings.total_ms, 1),
@@ -138,10 +138,11 @@ def _log(
 
 def names(job: Job) -> dict[str, str | None]:
     """Return what identifies a delivery in the logs; never what it carries."""
+    claimed, message = job.claimed, job.message
     return {
-        "event_id": ids.show(Kind.EVENT, job.claimed.event_id),
-        "delivery_id": ids.show(Kind.DELIVERY, job.claimed.id),
+        "event_id": message.id if message else ids.show(Kind.EVENT, claimed.event_id),
+        "delivery_id": ids.show(Kind.DELIVERY, claimed.id),
         "endpoint_id": job.visit.target.shown_id,
-        "tenant_id": job.claimed.tenant_id,
-        "traceparent": None if job.message is None else job.message.traceparent,
+        "tenant_id": claimed.tenant_id,
+        "traceparent": message.traceparent if message else None,
     }

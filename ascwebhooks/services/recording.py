@@ -31,6 +31,8 @@ from ascwebhooks.storage.mailboxes import Health
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 ATTEMPT_TABLE = "attempt"
+# Python 3.11 finds a member of an enum by running Python code each time.
+_DELIVERED = Status.DELIVERED
 #: A mailbox that is well is written at most so often.
 _SUCCESS_GRAIN_S = 10.0
 
@@ -181,7 +183,7 @@ class Recording:
         for each in made:
             claimed, outcome = each.claimed, each.outcome
             decision = decide(outcome, claimed.step + 1, each.policy, self._spread())
-            if decision.status is Status.DELIVERED:
+            if decision.status is _DELIVERED:
                 delivered[outcome.status_code or 0].append(claimed.id)
             elif _held(each, boxes):
                 failures.append(_failure(each, decision))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain.deliveries import DeadReason, EndpointState
@@ -14,24 +15,25 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 _REMEMBERED_TENANTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What accepting needs to know of an endpoint."""
+class Route(NamedTuple):
+    """What accepting needs to know of an endpoint.
+
+    ``dead_reason``: why a delivery to it is dead from the start, or None.
+    ``may_ring``: whether ringing it makes sense; a paused one's deliveries wait.
+    """
 
     region: str
-    state: EndpointState
+    dead_reason: DeadReason | None
+    may_ring: bool
 
-    @property
-    def dead_reason(self) -> DeadReason | None:
-        """Why a delivery to this endpoint is dead from the start, or None."""
-        if self.state is EndpointState.DISABLED:
-            return DeadReason.ENDPOINT_DISABLED
-        return None
 
-    @property
-    def may_ring(self) -> bool:
-        """Whether ringing it makes sense: a paused endpoint's deliveries wait."""
-        return self.state is EndpointState.ACTIVE
+def _route(region: str, state: EndpointState) -> Route:
+    disabled = state is EndpointState.DISABLED
+    return Route(
+        region,
+        DeadReason.ENDPOINT_DISABLED if disabled else None,
+        may_ring=state is EndpointState.ACTIVE,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Routes:
         wanted: dict[str, list[Subscription]] = defaultdict(list)
         endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
         for row in uow.endpoints.routes(list(versions)):
-            route = Route(row.region, EndpointState(row.state))
+            route = _route(row.region, EndpointState(row.state))
             endpoints[row.tenant_id][row.id] = route
             subscription = Subscription(row.id, tuple(row.event_types or ()))
             wanted[row.tenant_id].append(subscription)

@@ -95,4 +95,4 @@ class Sealing:
 
 def day_scope(row: UUID) -> str:
     """Return the scope of the key for a row: the day of its id."""
-    return ids.day(row).isoformat()
+    return ids.day_text(row)

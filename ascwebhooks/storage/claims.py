@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ascwebhooks.domain.deliveries import DeadReason
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.arrays import columns, uuids
+from ascwebhooks.storage.copies import copy
 from ascwebhooks.storage.results import affected
 
 
@@ -67,18 +68,10 @@ _CLAIM = text(
     " AND NOT id = ANY(CAST(:busy AS uuid[]))"
     " ORDER BY next_attempt_at, id LIMIT :limit) d"
 )
-_ADD_ATTEMPTS = text(
-    "INSERT INTO attempt (delivery_id, id, tenant_id, endpoint_id, started_at,"
-    " status_code, error, detail, address, dns_ms, connect_ms, tls_ms,"
-    " first_byte_ms, total_ms, sealed)"
-    " SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]),"
-    " CAST(:c2 AS text[]), CAST(:c3 AS uuid[]), CAST(:c4 AS timestamptz[]),"
-    " CAST(:c5 AS int[]), CAST(:c6 AS text[]), CAST(:c7 AS text[]),"
-    " CAST(:c8 AS text[]), CAST(:c9 AS float[]), CAST(:c10 AS float[]),"
-    " CAST(:c11 AS float[]), CAST(:c12 AS float[]), CAST(:c13 AS float[]),"
-    " CAST(:c14 AS bytea[]))"
+_ATTEMPTS = text(
+    "SELECT id FROM attempt WHERE delivery_id = ANY(CAST(:deliveries AS uuid[]))"
+    " AND id = ANY(CAST(:ids AS uuid[]))"
 )
-_ADD_ATTEMPTS_AGAIN = text(f"{_ADD_ATTEMPTS.text} ON CONFLICT DO NOTHING RETURNING id")
 _DELIVERED = text(
     "UPDATE delivery SET status = 'delivered', attempt_count = attempt_count + 1,"
     " step = step + 1, last_status_code = :code, last_error = NULL,"
@@ -171,11 +164,22 @@ class ClaimRepository:
             again: Whether some may be there: a commit whose answer was lost is
                 made again, and what it did is not done twice.
         """
-        if not again:
-            self._session.execute(_ADD_ATTEMPTS, columns(attempts))
-            return {each.id for each in attempts}
-        rows = self._session.execute(_ADD_ATTEMPTS_AGAIN, columns(attempts))
-        return set(rows.scalars())
+        known = self._known(attempts) if again else set()
+        new = [each for each in attempts if each.id not in known]
+        copy(self._session, "attempt", NewAttempt._fields, new)
+        return {each.id for each in new}
+
+    def _known(self, attempts: Sequence[NewAttempt]) -> set[UUID]:
+        """Return which of these were recorded already.
+
+        What was committed unheard held the locks of the mailboxes, which the
+        caller has by now; so it is seen here.
+        """
+        given = {
+            "deliveries": uuids([each.delivery_id for each in attempts]),
+            "ids": uuids([each.id for each in attempts]),
+        }
+        return set(self._session.execute(_ATTEMPTS, given).scalars())
 
     def delivered(
         self, delivery_ids: Sequence[UUID], status_code: int, at: datetime

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import redis
+from psycopg2.extensions import new_type, register_type
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
+
+from ascwebhooks.domain.ids import from_text
 
 
 def make_engine(database_url: str, *, pool_size: int = 8) -> Engine:
@@ -22,7 +26,7 @@ def make_engine(database_url: str, *, pool_size: int = 8) -> Engine:
         pool_size: How many connections may be open at once.
     """
     url = make_url(database_url).set(drivername="postgresql+psycopg2")
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -38,6 +42,22 @@ def make_engine(database_url: str, *, pool_size: int = 8) -> Engine:
             " -c idle_in_transaction_session_timeout=60s",
         },
     )
+    event.listen(engine, "connect", _read_ids_quickly)
+    return engine
+
+
+def _read_ids_quickly(connection: Any, _: object) -> None:
+    register_type(_UUID, connection)
+
+
+_UUID_OID = 2950
+
+
+def _uuid(text: Any, _: object) -> UUID | None:
+    return None if text is None else from_text(text)
+
+
+_UUID = new_type((_UUID_OID,), "UUID", _uuid)
 
 
 def make_redis(redis_url: str, *, timeout_s: float = 5.0) -> redis.Redis:

@@ -11,7 +11,9 @@ from sqlalchemy import Row, delete, select, text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.storage.arrays import columns, uuids
+from ascwebhooks.storage.copies import copy
 from ascwebhooks.storage.models import Event, EventKey
 from ascwebhooks.storage.results import affected
 
@@ -46,7 +48,10 @@ class NewDelivery(NamedTuple):
     event_id: UUID
     endpoint_id: UUID
     event_type: str
-    dead_reason: str | None
+    status: Status
+    next_attempt_at: datetime
+    dead_reason: DeadReason | None
+    completed_at: datetime | None
 
 
 # Two writers that insert the same keys in different orders deadlock.
@@ -65,24 +70,6 @@ _KEYS = text(
     "SELECT k.tenant_id, k.digest, k.event_id, k.content_hash FROM event_key k"
     " JOIN unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[])) AS w(tenant_id, digest)"
     " USING (tenant_id, digest)"
-)
-_ADD_EVENTS = text(
-    "INSERT INTO event"
-    " (id, tenant_id, type, source, source_id, time, size_bytes, sealed)"
-    " SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]),"
-    " CAST(:c2 AS text[]), CAST(:c3 AS text[]), CAST(:c4 AS text[]),"
-    " CAST(:c5 AS timestamptz[]), CAST(:c6 AS int[]), CAST(:c7 AS bytea[]))"
-)
-_ADD_DELIVERIES = text(
-    "INSERT INTO delivery (id, tenant_id, event_id, endpoint_id, event_type, status,"
-    " next_attempt_at, dead_reason, completed_at)"
-    " SELECT id, tenant_id, event_id, endpoint_id, event_type,"
-    " CASE WHEN dead_reason IS NULL THEN 'pending' ELSE 'dead_lettered' END,"
-    " CAST(:now AS timestamptz), dead_reason,"
-    " CASE WHEN dead_reason IS NOT NULL THEN CAST(:now AS timestamptz) END"
-    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS uuid[]),"
-    " CAST(:c3 AS uuid[]), CAST(:c4 AS text[]), CAST(:c5 AS text[]))"
-    " AS w(id, tenant_id, event_id, endpoint_id, event_type, dead_reason)"
 )
 _SEALED = text(
     "SELECT id, tenant_id, type, source, source_id, size_bytes, sealed FROM event"
@@ -119,13 +106,11 @@ class EventRepository:
 
     def add_all(self, events: Sequence[NewEvent]) -> None:
         """Insert events."""
-        if events:
-            self._session.execute(_ADD_EVENTS, columns(events))
+        copy(self._session, "event", NewEvent._fields, events)
 
-    def add_deliveries(self, rows: Sequence[NewDelivery], now: datetime) -> None:
-        """Insert the deliveries that events cause, due now."""
-        if rows:
-            self._session.execute(_ADD_DELIVERIES, {**columns(rows), "now": now})
+    def add_deliveries(self, rows: Sequence[NewDelivery]) -> None:
+        """Insert the deliveries that events cause."""
+        copy(self._session, "delivery", NewDelivery._fields, rows)
 
     def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return what sending needs of these events."""
