@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
+
+log = structlog.get_logger()
 
 
 def configure(level: str, log_format: str) -> None:
@@ -48,6 +52,29 @@ def configure(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def info_all(event: str, lines: Iterable[Mapping[str, object]]) -> None:
+    """Log many lines of one kind: what ``log.info`` would, by one write.
+
+    A line for each delivery was 8 % of what a delivery cost.
+
+    Args:
+        event: What happened, in the past tense.
+        lines: The rest of each line.
+    """
+    config = structlog.get_config()
+    if not isinstance(config["logger_factory"], structlog.BytesLoggerFactory):
+        for line in lines:
+            log.info(event, **line)
+        return
+    if not log.is_enabled_for(logging.INFO):
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    tail = {"event": event, "level": "info", "timestamp": now}
+    text = b"".join([_encode({**line, **tail}) + b"\n" for line in lines])
+    sys.stderr.buffer.write(text)
+    sys.stderr.buffer.flush()
 
 
 def _bytes() -> Any:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from ascwebhooks import logs
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import Outcome, Status
 from ascwebhooks.domain.ids import Kind
@@ -122,18 +123,20 @@ class Recorder:
 def _log(
     jobs: Sequence[Job], made: Sequence[Made], statuses: dict[UUID, Status]
 ) -> None:
-    for job, attempt in zip(jobs, made, strict=True):
-        outcome = attempt.outcome
-        status = statuses.get(job.claimed.id)
-        log.info(
-            "delivery_attempted",
-            **names(job),
-            attempt=job.claimed.step + 1,
-            status=status,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            total_ms=round(outcome.timings.total_ms, 1),
-        )
+    logs.info_all(
+        "delivery_attempted",
+        (
+            {
+                **names(job),
+                "attempt": job.claimed.step + 1,
+                "status": statuses.get(job.claimed.id),
+                "status_code": attempt.outcome.status_code,
+                "error": attempt.outcome.error,
+                "total_ms": round(attempt.outcome.timings.total_ms, 1),
+            }
+            for job, attempt in zip(jobs, made, strict=True)
+        ),
+    )
 
 
 def names(job: Job) -> dict[str, str | None]:
