@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,23 +50,33 @@ def listen(
         with lock:
             click.echo(text)
 
-    # Blocked before the receiver's threads start, so that only we get them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    with _ends_blocked():
+        try:
+            receiver = Receiver(
+                port,
+                verify=None if secret is None else _verify(secret),
+                on_delivery=show,
+                failure=failure,
+                delay_s=delay,
+            )
+        except OSError as error:
+            raise Unavailable(
+                f"Cannot listen on port {port}: {error.strerror}. Give another --port."
+            ) from error
+        with receiver:
+            at = f"{receiver.url}/ (any path)"
+            click.echo(f"Listening on {at}. Ctrl-C ends.", err=True)
+            signal.sigwait(_ENDS)
+
+
+@contextmanager
+def _ends_blocked() -> Iterator[None]:
+    """Block the signals that end us before threads start: only we get them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
-        receiver = Receiver(
-            port,
-            verify=None if secret is None else _verify(secret),
-            on_delivery=show,
-            failure=failure,
-            delay_s=delay,
-        )
-    except OSError as error:
-        raise Unavailable(
-            f"Cannot listen on port {port}: {error.strerror}. Give another --port."
-        ) from error
-    with receiver:
-        click.echo(f"Listening on {receiver.url}/ (any path). Ctrl-C ends.", err=True)
-        signal.sigwait(_ENDS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _verify(secret: str) -> Verify:

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     # A parent that died before the line above sends nothing any more.
     if options.parent and os.getppid() != options.parent:
         return ORPHANED
+    # Inherited through exec: with the signal that ends it blocked, nothing would.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execvpe(command[0], command, BARE if options.bare else os.environ)  # noqa: S606
     except OSError as error:

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 BATCH_LIMIT = 1_000
 #: A moment later there is more to record at the price of one commit.  The long
 #: one is for when the loop has plenty to send meanwhile.
-_LINGER_S = (0.002, 0.030)
+_LINGER_S = (0.002, 0.045)
 _PAUSE_S = (0.1, 2.0)
 _IDLE_S = 1.0
 

@@ -43,7 +43,7 @@ log = structlog.get_logger()
 CLAIMING_S = 5.0
 #: A lease is renewed when a quarter of it has passed: every 15 s of 60.
 RENEWALS_A_LEASE = 4
-CLAIM_LIMIT = 500
+CLAIM_LIMIT = 1000
 #: After a lease is given back: how far back what fell due is looked for.  Whatever
 #: is older was claimable all the while; the sweep is for the rest.
 LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
@@ -172,6 +172,7 @@ class Turns:
                 Lane(target.max_in_flight),
                 until,
                 alone=each.abandoned_leases >= SUSPICIOUS_LEASES,
+                wake=self._wake.set,
             )
             for each in leased
             if each.endpoint_id in targets

@@ -17,18 +17,22 @@ from ascwebhooks.services.targets import Message, Target
 from ascwebhooks.storage.claims import Claimed
 
 #: More is claimed for a mailbox when no more than this waits in its lane.
-LOW_WATER = 500
+LOW_WATER = 700
 
 
 @dataclass(eq=False, slots=True)
 class Visit:
-    """One mailbox while this process holds its lease."""
+    """One mailbox while this process holds its lease.
+
+    ``wake`` is called when so little waits in its lane that more should be claimed.
+    """
 
     target: Target
     token: UUID
     lane: Lane
     claim_until: float
     alone: bool
+    wake: Callable[[], None]
     jobs: dict[UUID, Job] = field(default_factory=dict)
     emptied: bool = False
     lost: bool = False
@@ -73,6 +77,8 @@ class Job:
                 and is made again as the schedule says.
         """
         target, message = self.visit.target, self.message
+        if self.visit.lane.queued == LOW_WATER:
+            self.visit.wake()
         if message is None:
             raise CannotOpen("the event does not open")
         self.started_at = now = datetime.now(UTC)

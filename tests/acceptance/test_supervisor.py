@@ -407,6 +407,18 @@ def test_a_command_whose_parent_is_gone_is_not_run(tmp_path):
     assert not trace.exists()
 
 
+def test_a_command_ends_whatever_its_starter_had_blocked():
+    """A signal that is blocked stays so through exec, and stopping took 30 s."""
+    command = [sys.executable, "-I", "-S", runner.__file__, "--", "sleep", "60"]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen(command)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert processes.stop(process, signal.SIGTERM, 10) == -signal.SIGTERM
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs engines as another user")
 def test_as_root_a_closed_home_is_left_closed(home):
     """The data goes where the engines' user can get; nothing is opened for it."""

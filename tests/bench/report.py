@@ -100,7 +100,7 @@ def _verdict(bar: Bar, figures: Mapping[str, float]) -> str:
     if met is None:
         return "not measured"
     base = figures[bar.of] if bar.of else 0.0
-    share = f" ({figures[bar.figure] / base:.2f})" if base else ""
+    share = f" ({figures[bar.figure] / base:.3f})" if base else ""
     return f"[green]met[/]{share}" if met else f"[red]not met[/]{share}"
 
 

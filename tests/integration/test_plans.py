@@ -19,7 +19,7 @@ from sqlalchemy import event as listening
 from sqlalchemy import text
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason
+from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.storage import claims, mailboxes, partitions
 from ascwebhooks.storage.claims import Failure, NewAttempt
 from ascwebhooks.storage.events import NewDelivery, NewEvent
@@ -42,6 +42,7 @@ def id_of(days_ago: float, random: bytes = b"\x80" * 10) -> UUID:
 
 
 TODAY, YESTERDAY, LONG_AGO = id_of(0), id_of(1), id_of(20)
+NEW = NewDelivery(TODAY, "acme", TODAY, ENDPOINT, "t", Status.PENDING, NOW, None, None)
 SINCE, UNTIL = NOW - timedelta(days=3), NOW - timedelta(days=2)
 
 
@@ -214,9 +215,7 @@ def test_who_does_not_looks_no_further_than_retention(scanned, days, call):
 
 def test_reopening_looks_into_one_day(pipeline, scanned):
     def write_and_reopen(uow):
-        uow.events.add_deliveries(
-            [NewDelivery(TODAY, "acme", TODAY, ENDPOINT, "t", None)], NOW
-        )
+        uow.events.add_deliveries([NEW])
         uow.deliveries.reopen("acme", TODAY)
 
     assert scanned(write_and_reopen) == {f"delivery_{NOW:%Y%m%d}"}
@@ -235,15 +234,24 @@ def test_expiring_looks_at_what_is_about_to_go_alone(scanned):
 def test_inserting_looks_into_nothing(scanned):
     """No statement that accepts or records reads a partition."""
     new_event = NewEvent(TODAY, "acme", "t", "s", "i", NOW, 1, b"")
-    new_delivery = NewDelivery(TODAY, "acme", TODAY, ENDPOINT, "t", None)
 
     def write(uow):
         uow.events.add_all([new_event])
-        uow.events.add_deliveries([new_delivery], NOW)
-        for again in (False, True):
-            uow.claims.add_attempts([attempt(TODAY)], again=again)
+        uow.events.add_deliveries([NEW])
+        uow.claims.add_attempts([attempt(TODAY)], again=False)
 
     assert scanned(write) == set()
+
+
+def test_recording_again_looks_into_one_day(scanned):
+    """A commit whose answer was lost is made again, and finds what it did."""
+    made = attempt(TODAY)
+
+    def write_twice(uow):
+        assert uow.claims.add_attempts([made], again=True) == {made.id}
+        assert uow.claims.add_attempts([made], again=True) == set()
+
+    assert scanned(write_twice) == {f"attempt_{NOW:%Y%m%d}"}
 
 
 def test_the_listener_would_notice(scanned):
