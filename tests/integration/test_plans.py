@@ -22,7 +22,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.storage import claims, mailboxes, partitions
 from ascwebhooks.storage.claims import Failure, NewAttempt
-from ascwebhooks.storage.events import NewDelivery, NewEvent
+from ascwebhooks.storage.events import NewDelivery
 
 pytest_plugins = ["tests.integration.pipeline"]
 
@@ -229,18 +229,6 @@ def test_expiring_looks_at_what_is_about_to_go_alone(scanned):
     last = f"{NOW - RETENTION + timedelta(days=1):%Y%m%d}"
     assert found
     assert all(each.rpartition("_")[2] <= last for each in found)
-
-
-def test_inserting_looks_into_nothing(scanned):
-    """No statement that accepts or records reads a partition."""
-    new_event = NewEvent(TODAY, "acme", "t", "s", "i", NOW, 1, b"")
-
-    def write(uow):
-        uow.events.add_all([new_event])
-        uow.events.add_deliveries([NEW])
-        uow.claims.add_attempts([attempt(TODAY)], again=False)
-
-    assert scanned(write) == set()
 
 
 def test_recording_again_looks_into_one_day(scanned):
