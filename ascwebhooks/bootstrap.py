@@ -24,6 +24,7 @@ from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.duties import Duties
+from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.health import Health
@@ -34,6 +35,7 @@ from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
@@ -127,14 +129,15 @@ class Parts:
             lambda region, slow: client.llen(deliver_queue(region, slow=slow)),
         )
         targets = Targets(sealing)
+        secrets = Secrets(uow, sealing, os.urandom)
+        states = EndpointStates(uow, sealing, ring=rings.ring, retention=self.retention)
         endpoints = Endpoints(
             uow,
             sealing,
+            secrets,
             entropy=os.urandom,
             check_target=self.check_target,
-            ring=rings.ring,
             allow_http=settings.allow_http,
-            retention=self.retention,
         )
         acceptance = Acceptance(uow, sealing, entropy=os.urandom, ring=rings.ring)
 
@@ -152,7 +155,7 @@ class Parts:
                 ),
                 rings=rings,
                 doors=doors,
-                disable=endpoints.disable,
+                disable=states.disable,
                 region=region,
                 slow=slow,
                 lease=timedelta(seconds=settings.lease_s),
@@ -162,6 +165,7 @@ class Parts:
         return Services(
             acceptance=acceptance,
             deliveries=Deliveries(uow, sealing, targets, rings.ring),
+            endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance),
             health=Health(
@@ -184,7 +188,8 @@ class Parts:
             ),
             rejected_events=RejectedEvents(uow, sealing),
             rings=rings,
-            tenants=Tenants(uow, endpoints.end),
+            secrets=secrets,
+            tenants=Tenants(uow, states.end),
             make_ingestion=lambda: Ingestion(
                 self.stream(), acceptance, settings.ingest_batch
             ),

@@ -21,7 +21,7 @@ from ascwebhooks.embedded.files import write_private
 from ascwebhooks.embedded.receiver import Verify, verifier
 from ascwebhooks.errors import Conflict, NotFound
 from ascwebhooks.services.container import Services
-from ascwebhooks.services.endpoints import Described, WithSecret
+from ascwebhooks.services.described import Described, WithSecret
 
 FILE = "demo.json"
 DESCRIPTION = "The demonstration receiver of 'ascwebhooks up'"
@@ -126,7 +126,7 @@ class Demo:
     ) -> WithSecret:
         """Return a new endpoint; one that a start made and died over is replaced."""
         for each in ours:
-            services.endpoints.delete(tenant_id, each.endpoint.id)
+            services.endpoint_states.delete(tenant_id, each.endpoint.id)
         return services.endpoints.create(
             tenant_id,
             url=self.url(tenant_id),

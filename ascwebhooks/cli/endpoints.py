@@ -19,7 +19,7 @@ from ascwebhooks.cli.options import (
 )
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.services.endpoints import WithSecret
+from ascwebhooks.services.described import WithSecret
 
 _COLUMNS = ("id", "url", "state", "event_types", "description")
 
@@ -115,7 +115,7 @@ def show(tools: Tools, *, endpoint_id: str, tenant: str, json_wanted: bool) -> N
 @pass_tools
 def delete(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
     """Delete an endpoint; what is pending there is dead-lettered."""
-    tools.services.endpoints.delete(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
+    tools.services.endpoint_states.delete(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
     click.echo(f"Deleted {endpoint_id}.")
 
 
@@ -125,7 +125,7 @@ def delete(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
 @pass_tools
 def pause(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
     """Pause an endpoint: its deliveries wait."""
-    tools.services.endpoints.pause(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
+    tools.services.endpoint_states.pause(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
     click.echo(f"Paused {endpoint_id}.")
 
 
@@ -135,7 +135,7 @@ def pause(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
 @pass_tools
 def resume(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
     """Resume a paused endpoint, or enable a disabled one."""
-    tools.services.endpoints.resume(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
+    tools.services.endpoint_states.resume(tenant, ids.read(Kind.ENDPOINT, endpoint_id))
     click.echo(f"Resumed {endpoint_id}.")
 
 
@@ -155,7 +155,7 @@ def rotate_secret(
     tools: Tools, *, endpoint_id: str, tenant: str, overlap_s: int, json_wanted: bool
 ) -> None:
     """Give an endpoint a new secret; shown once."""
-    made = tools.services.endpoints.rotate_secret(
+    made = tools.services.secrets.rotate(
         tenant, ids.read(Kind.ENDPOINT, endpoint_id), timedelta(seconds=overlap_s)
     )
     _with_secret(made, json_wanted=json_wanted)

@@ -10,7 +10,7 @@ from uuid import UUID
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.services.deliveries import Opened
-from ascwebhooks.services.endpoints import Described
+from ascwebhooks.services.described import Described
 
 Row = dict[str, Any]
 

@@ -93,4 +93,4 @@ def _checked_value(name: str, value: object) -> str:
 
 def _refusal(name: object, problem: str) -> InvalidInput:
     shown = ascii(name if isinstance(name, str) else str(name))[:100]
-    return InvalidInput(f"headers: {shown} {problem}", header=shown)
+    return InvalidInput(f"headers: {shown} {problem}", field="headers", header=shown)

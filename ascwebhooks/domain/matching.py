@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from ascwebhooks.errors import InvalidInput
+
 _PATTERN = re.compile(r"[!-~]{1,128}\Z")
 _MEMO_LIMIT = 1_000
+MAX_EVENT_TYPES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,19 @@ def pattern_problem(pattern: str) -> str | None:
     if _PATTERN.match(pattern):
         return None
     return "an event type is 1 to 128 visible ASCII characters; '*' stands for any."
+
+
+def check_event_types(event_types: Sequence[str]) -> None:
+    """Raise InvalidInput unless these can be subscribed to."""
+    if len(event_types) > MAX_EVENT_TYPES:
+        raise InvalidInput(
+            f"event_types has {len(event_types)} entries; at most {MAX_EVENT_TYPES}.",
+            field="event_types",
+        )
+    for each in event_types:
+        problem = pattern_problem(each)
+        if problem:
+            raise InvalidInput(f"event_types: {each!r}: {problem}", field="event_types")
 
 
 def _glob(pattern: str) -> re.Pattern[str]:

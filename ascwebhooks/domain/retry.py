@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+
+from ascwebhooks.errors import InvalidInput
 
 #: The nine delays after the first attempt (Standard Webhooks' own example).
 DEFAULT_SCHEDULE_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -87,3 +90,18 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         return None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(aware - now, timedelta(0))
+
+
+def check_schedule(delays_s: Sequence[int]) -> None:
+    """Raise InvalidInput unless a retry schedule can be followed."""
+    if len(delays_s) > MAX_DELAYS:
+        raise InvalidInput(
+            f"retry_schedule_s has {len(delays_s)} delays; at most {MAX_DELAYS}.",
+            field="retry_schedule_s",
+        )
+    for delay in delays_s:
+        if not 1 <= delay <= MAX_DELAY_S:
+            raise InvalidInput(
+                f"retry_schedule_s: {delay} is not within 1 to {MAX_DELAY_S} seconds.",
+                field="retry_schedule_s",
+            )

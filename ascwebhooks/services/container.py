@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.deliveries import Deliveries
+from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.health import Health
@@ -15,6 +16,7 @@ from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
 
@@ -25,6 +27,7 @@ class Services:
 
     acceptance: Acceptance
     deliveries: Deliveries
+    endpoint_states: EndpointStates
     endpoints: Endpoints
     events: Events
     health: Health
@@ -32,6 +35,7 @@ class Services:
     maintenance: Maintenance
     rejected_events: RejectedEvents
     rings: Rings
+    secrets: Secrets
     tenants: Tenants
     make_ingestion: Callable[[], Ingestion]
     make_turns: Callable[[str, bool], Turns]

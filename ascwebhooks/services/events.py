@@ -15,7 +15,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted
-from ascwebhooks.services.endpoints import find_endpoint
+from ascwebhooks.services.described import find_endpoint
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Event

@@ -14,12 +14,10 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks import logs
-from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import Outcome, Status
-from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.recording import Made, Recorded, Recording
-from ascwebhooks.services.visits import Job
+from ascwebhooks.services.visits import Job, names
 
 log = structlog.get_logger()
 
@@ -137,15 +135,3 @@ def _log(
             for job, attempt in zip(jobs, made, strict=True)
         ),
     )
-
-
-def names(job: Job) -> dict[str, str | None]:
-    """Return what identifies a delivery in the logs; never what it carries."""
-    claimed, message = job.claimed, job.message
-    return {
-        "event_id": message.id if message else ids.show(Kind.EVENT, claimed.event_id),
-        "delivery_id": ids.show(Kind.DELIVERY, claimed.id),
-        "endpoint_id": job.visit.target.shown_id,
-        "tenant_id": claimed.tenant_id,
-        "traceparent": message.traceparent if message else None,
-    }

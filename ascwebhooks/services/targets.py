@@ -18,8 +18,9 @@ from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.services.batches import EVENT_TABLE
-from ascwebhooks.services.endpoints import SECRETS_TABLE, open_headers
+from ascwebhooks.services.described import open_headers
 from ascwebhooks.services.sealing import SECRETS, Sealing, day_scope
+from ascwebhooks.services.secrets import SECRETS_TABLE
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()

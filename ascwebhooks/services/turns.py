@@ -15,25 +15,22 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Event, Lock, Thread
 from uuid import UUID, uuid4
 
 import redis
 import structlog
 
-from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason
-from ascwebhooks.domain.ids import Window
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
-from ascwebhooks.services.recorder import Recorder, names
+from ascwebhooks.services.claiming import Claiming
+from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.visits import LOW_WATER, Job, Visit
-from ascwebhooks.storage.claims import Claimed
 from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.mailboxes import Due, Leased
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -43,12 +40,9 @@ log = structlog.get_logger()
 CLAIMING_S = 5.0
 #: A lease is renewed when a quarter of it has passed: every 15 s of 60.
 RENEWALS_A_LEASE = 4
-CLAIM_LIMIT = 1000
 #: After a lease is given back: how far back what fell due is looked for.  Whatever
 #: is older was claimable all the while; the sweep is for the rest.
 LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
-#: What a process may hold of bodies in memory, roughly.
-AHEAD_BYTES = 64 * 1024 * 1024
 #: So many mailboxes at once; a task that brings more waits.
 MAX_VISITS = 4_000
 #: After so many leases in a row that nobody gave back, deliveries go out alone.
@@ -93,19 +87,18 @@ class Turns:
         self._sender = sender
         self._targets = targets
         self._recorder = Recorder(recording, after=self._recorded, plenty=self._plenty)
+        self._claiming = Claiming(uow, targets, self._recorder.finished, retention)
         self._rings = rings
         self._doors = doors
         self._disable = disable
         self._region = region
         self._slow = slow
         self._lease = lease
-        self._retention = retention
         self._visits: dict[UUID, Visit] = {}
         self._lock = Lock()
         self._gone: deque[tuple[str, UUID]] = deque()
         self._wake = Event()
         self._stopping = Event()
-        self._average_bytes = 4_096.0
         self._renewed_at = time.monotonic()
         self._desk = Thread(target=self._run, name="desk", daemon=True)
 
@@ -153,7 +146,9 @@ class Turns:
                 return
             visits = self._open_visits(uow, token, leased)
             self._leave_unopened(uow, token, leased, visits)
-            jobs = self._claim(uow, [each for each in visits if not each.alone])
+            jobs = self._claiming.claim(
+                uow, [each for each in visits if not each.alone]
+            )
             uow.commit()
         with self._lock:
             self._visits |= {visit.target.endpoint_id: visit for visit in visits}
@@ -214,47 +209,6 @@ class Turns:
         except redis.RedisError as error:
             # They open by themselves, and the sweeper ignores doors.
             log.warning("doors_not_opened", error=repr(error))
-
-    def _window(self) -> Window:
-        return ids.window(datetime.now(UTC), self._retention)
-
-    def _claim(self, uow: UnitOfWork, visits: Sequence[Visit]) -> list[Job]:
-        """Claim what is due for these visits; it writes nothing."""
-        if not visits:
-            return []
-        room = int(AHEAD_BYTES / self._average_bytes)
-        limit = max(1, min(CLAIM_LIMIT, room) // len(visits))
-        if any(visit.alone for visit in visits):
-            limit = 1
-        by_id = {visit.target.endpoint_id: visit for visit in visits}
-        busy = [job for visit in visits for job in visit.jobs]
-        for visit in visits:
-            visit.emptied = True
-        claimed = uow.claims.claim(list(by_id), busy, limit, self._window())
-        counts = dict.fromkeys(by_id, 0)
-        for each in claimed:
-            counts[each.endpoint_id] += 1
-        for endpoint_id, count in counts.items():
-            if count >= limit:
-                by_id[endpoint_id].emptied = False
-        return self._jobs(uow, claimed, by_id)
-
-    def _jobs(
-        self, uow: UnitOfWork, claimed: Sequence[Claimed], visits: dict[UUID, Visit]
-    ) -> list[Job]:
-        if not claimed:
-            return []
-        wanted = {each.event_id for each in claimed}
-        messages = self._targets.messages(uow, sorted(wanted))
-        jobs = []
-        for each in claimed:
-            visit = visits[each.endpoint_id]
-            job = Job(visit, each, messages.get(each.event_id), self._recorder.finished)
-            visit.jobs[each.id] = job
-            jobs.append(job)
-        size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
-        self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
-        return jobs
 
     def _submit(self, jobs: Sequence[Job]) -> None:
         by_visit: dict[Visit, list[Job]] = {}
@@ -341,32 +295,18 @@ class Turns:
         if self._stopping.is_set() or not hungry:
             return
         for visit in [each for each in hungry if each.alone]:
-            self._claim_alone(visit)
+            self._submit(self._claiming.claim_alone(visit))
         ordinary = [each for each in hungry if not each.alone]
         for at in range(0, len(ordinary), ENDPOINTS_A_MESSAGE):
             with self._uow() as uow:
-                jobs = self._claim(uow, ordinary[at : at + ENDPOINTS_A_MESSAGE])
+                jobs = self._claiming.claim(
+                    uow, ordinary[at : at + ENDPOINTS_A_MESSAGE]
+                )
             self._submit(jobs)
             for visit in ordinary[at : at + ENDPOINTS_A_MESSAGE]:
                 # It may have been closed while its deliveries were being claimed.
                 if visit.lost:
                     self._take_back(visit)
-
-    def _claim_alone(self, visit: Visit) -> None:
-        """Send one delivery alone, its counter committed before.
-
-        Leases of this endpoint were abandoned several times in a row: perhaps one
-        of its deliveries kills the process.  If so, it is found here.
-        """
-        with self._uow() as uow:
-            jobs = self._claim(uow, [visit])
-            for job in jobs:
-                if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
-                    uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
-                    visit.jobs.pop(job.claimed.id)
-                    log.error("delivery_crashes_worker", **names(job))
-            uow.commit()
-        self._submit([job for job in jobs if job.claimed.id in visit.jobs])
 
     def _give_back(self) -> None:
         now = time.monotonic()
@@ -401,7 +341,9 @@ class Turns:
         # lease taken, and its ring may have come to nothing.
         with self._uow() as uow:
             endpoint_ids = [each[0] for each in held]
-            due = uow.mailboxes.due_among(endpoint_ids, LOOK_BACK, self._window())
+            due = uow.mailboxes.due_among(
+                endpoint_ids, LOOK_BACK, self._claiming.window()
+            )
         # A backlog that it did not get through may have been due for long.
         left = [each[0] for each in held if not each[2]]
         self._rings.ring([*due, *(Due(each, self._region) for each in left)])

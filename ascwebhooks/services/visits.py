@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from ascwebhooks.domain import signing
+from ascwebhooks.domain import ids, signing
 from ascwebhooks.domain.deliveries import Outcome
 from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.requests import Request
 from ascwebhooks.services.recording import Made
@@ -116,3 +117,15 @@ class Job:
             self.shown,
             outcome,
         )
+
+
+def names(job: Job) -> dict[str, str | None]:
+    """Return what identifies a delivery in the logs; never what it carries."""
+    claimed, message = job.claimed, job.message
+    return {
+        "event_id": message.id if message else ids.show(Kind.EVENT, claimed.event_id),
+        "delivery_id": ids.show(Kind.DELIVERY, claimed.id),
+        "endpoint_id": job.visit.target.shown_id,
+        "tenant_id": claimed.tenant_id,
+        "traceparent": message.traceparent if message else None,
+    }

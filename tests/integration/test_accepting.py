@@ -271,7 +271,7 @@ def test_a_change_to_a_subscription_counts_from_the_next_batch_on(
     assert deliveries(3) == 1
     other.endpoint(event_types=["budget.exceeded"])
     assert deliveries(4) == 2
-    other.services.endpoints.delete("acme", endpoint_id)
+    other.services.endpoint_states.delete("acme", endpoint_id)
     assert deliveries(5) == 1
 
 
@@ -286,7 +286,7 @@ def test_a_batch_under_way_holds_back_a_change_to_its_subscriptions(
         other = make_pipeline()
 
         def disable():
-            other.services.endpoints.disable("acme", endpoint_id, "test")
+            other.services.endpoint_states.disable("acme", endpoint_id, "test")
             changed.set()
 
         thread = threading.Thread(target=disable)
@@ -300,7 +300,7 @@ def test_a_batch_under_way_holds_back_a_change_to_its_subscriptions(
 def test_events_for_a_disabled_endpoint_stand_in_the_dead_letters(pipeline, event):
     """So that all of them can be replayed once it is mended."""
     endpoint_id = pipeline.endpoint()
-    pipeline.services.endpoints.disable("acme", endpoint_id, "gone")
+    pipeline.services.endpoint_states.disable("acme", endpoint_id, "gone")
 
     (verdict,) = pipeline.accept(event())
 
@@ -313,20 +313,20 @@ def test_events_for_a_disabled_endpoint_stand_in_the_dead_letters(pipeline, even
 
 def test_events_for_a_paused_endpoint_wait_and_ring_nobody(pipeline, event):
     endpoint_id = pipeline.endpoint()
-    pipeline.services.endpoints.pause("acme", endpoint_id)
+    pipeline.services.endpoint_states.pause("acme", endpoint_id)
 
     pipeline.accept(event())
 
     (row,) = pipeline.rows("SELECT * FROM delivery")
     assert (row.status, row.dead_reason) == ("pending", None)
     assert pipeline.rung() == []
-    pipeline.services.endpoints.resume("acme", endpoint_id)
+    pipeline.services.endpoint_states.resume("acme", endpoint_id)
     assert pipeline.rung() == [endpoint_id]
 
 
 def test_events_for_a_deleted_endpoint_or_tenant_go_nowhere(pipeline, event):
     endpoint_id = pipeline.endpoint()
-    pipeline.services.endpoints.delete("acme", endpoint_id)
+    pipeline.services.endpoint_states.delete("acme", endpoint_id)
 
     (verdict,) = pipeline.accept(event(id="1"))
     assert verdict.deliveries == 0
@@ -342,8 +342,8 @@ def test_what_is_pending_is_dead_lettered_when_an_endpoint_ends(pipeline, event)
     disabled = pipeline.endpoint()
     pipeline.accept(event())
 
-    pipeline.services.endpoints.delete("acme", deleted)
-    pipeline.services.endpoints.disable("acme", disabled, "gone")
+    pipeline.services.endpoint_states.delete("acme", deleted)
+    pipeline.services.endpoint_states.disable("acme", disabled, "gone")
 
     rows = pipeline.rows("SELECT endpoint_id, status, dead_reason FROM delivery")
     assert {tuple(row) for row in rows} == {

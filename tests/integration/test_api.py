@@ -137,7 +137,7 @@ def test_an_endpoint_is_paused_and_resumed(api):
 def test_a_disabled_endpoint_cannot_be_paused_but_enabled(api):
     endpoint_id = api.endpoint()
     path = f"{ENDPOINTS}/{endpoint_id}"
-    api.pipeline.services.endpoints.disable(
+    api.pipeline.services.endpoint_states.disable(
         TENANT, ids.read(Kind.ENDPOINT, endpoint_id), "gone"
     )
     assert api.get(path).json["disabled_reason"] == "gone"

@@ -90,7 +90,7 @@ def test_it_is_sent_again_and_its_attempts_stay(pipeline):
 def test_not_while_the_endpoint_is_disabled(pipeline, status):
     endpoint_id = pipeline.endpoint()
     delivery_id = pipeline.deliver_one()
-    pipeline.services.endpoints.disable("acme", endpoint_id, "gone")
+    pipeline.services.endpoint_states.disable("acme", endpoint_id, "gone")
     pipeline.do("UPDATE delivery SET status = :status", status=status)
     before = pipeline.delivery(delivery_id)
 
@@ -98,14 +98,14 @@ def test_not_while_the_endpoint_is_disabled(pipeline, status):
         retry(pipeline, delivery_id)
 
     assert pipeline.delivery(delivery_id) == before
-    pipeline.services.endpoints.resume("acme", endpoint_id)
+    pipeline.services.endpoint_states.resume("acme", endpoint_id)
     assert retry(pipeline, delivery_id).status == "pending"
 
 
 def test_not_after_the_endpoint_was_deleted(pipeline):
     endpoint_id = pipeline.endpoint()
     delivery_id = pipeline.deliver_one()
-    pipeline.services.endpoints.delete("acme", endpoint_id)
+    pipeline.services.endpoint_states.delete("acme", endpoint_id)
 
     with pytest.raises(Conflict, match="deleted"):
         retry(pipeline, delivery_id)
@@ -114,7 +114,7 @@ def test_not_after_the_endpoint_was_deleted(pipeline):
 def test_a_paused_endpoints_deliveries_wait_also_when_retried(pipeline):
     endpoint_id = pipeline.endpoint()
     delivery_id = pipeline.deliver_one()
-    pipeline.services.endpoints.pause("acme", endpoint_id)
+    pipeline.services.endpoint_states.pause("acme", endpoint_id)
 
     assert retry(pipeline, delivery_id).status == "pending"
 

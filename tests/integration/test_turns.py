@@ -110,7 +110,7 @@ def test_both_secrets_sign_while_a_rotation_overlaps(pipeline):
         endpoint_id, old = pipeline.endpoint_with_secret(
             receiver.url, event_types=["*"]
         )
-        new = pipeline.services.endpoints.rotate_secret("acme", endpoint_id).secret
+        new = pipeline.services.secrets.rotate("acme", endpoint_id).secret
         delivery_id = pipeline.deliver_one()
         pipeline.turns().take([endpoint_id])
         pipeline.after_attempts(delivery_id)
@@ -499,7 +499,7 @@ def test_a_late_answer_does_not_reopen_what_has_ended(pipeline):
         delivery_id = pipeline.deliver_one()
         pipeline.turns().take([endpoint_id])
         wait_until(lambda: receiver.requests, 10, "the request is out")
-        pipeline.services.endpoints.disable("acme", endpoint_id, "test")
+        pipeline.services.endpoint_states.disable("acme", endpoint_id, "test")
         gate.release()
         row = pipeline.after_attempts(delivery_id)
 
@@ -619,7 +619,7 @@ def test_another_regions_endpoints_are_left_alone(pipeline):
 def test_a_paused_endpoint_is_not_served(pipeline):
     endpoint_id = pipeline.endpoint()
     delivery_id = pipeline.deliver_one()
-    pipeline.services.endpoints.pause("acme", endpoint_id)
+    pipeline.services.endpoint_states.pause("acme", endpoint_id)
 
     pipeline.turns().take([endpoint_id])
 

@@ -56,7 +56,7 @@ def test_values_that_could_split_a_request_are_refused_and_not_shown(value):
         check_headers({"X-A": "secret" + value})
 
     assert "secret" not in str(caught.value)
-    assert caught.value.context == {"header": "'X-A'"}
+    assert caught.value.context == {"field": "headers", "header": "'X-A'"}
 
 
 def test_a_value_that_is_not_text_is_refused():

@@ -14,15 +14,11 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, va
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
+from ascwebhooks.domain.matching import MAX_EVENT_TYPES
 from ascwebhooks.domain.retry import MAX_DELAY_S, MAX_DELAYS
 from ascwebhooks.domain.urls import MAX_URL_LENGTH
-from ascwebhooks.services.endpoints import (
-    MAX_EVENT_TYPES,
-    MAX_OVERLAP,
-    OVERLAP,
-    Described,
-    WithSecret,
-)
+from ascwebhooks.services.described import Described, WithSecret
+from ascwebhooks.services.secrets import MAX_OVERLAP, OVERLAP
 from ascwebhooks.services.targets import HIDDEN
 from ascwebhooks.web.access import needs, services
 from ascwebhooks.web.answers import With
@@ -192,7 +188,7 @@ class Endpoint(MethodView):
     @blp.response(204)
     def delete(self, tenant_id: str, endpoint_id: str) -> None:
         """Delete an endpoint; what is pending there is dead-lettered."""
-        services().endpoints.delete(tenant_id, _id(endpoint_id))
+        services().endpoint_states.delete(tenant_id, _id(endpoint_id))
 
 
 @blp.route(f"{_ROOT}/<endpoint_id>/rotate-secret")
@@ -207,7 +203,7 @@ class SecretRotation(MethodView):
     ) -> WithSecret:
         """Give an endpoint a new secret; it is in this answer alone."""
         overlap = timedelta(seconds=body["overlap_s"])
-        return services().endpoints.rotate_secret(tenant_id, _id(endpoint_id), overlap)
+        return services().secrets.rotate(tenant_id, _id(endpoint_id), overlap)
 
 
 @blp.route(f"{_ROOT}/<endpoint_id>/test")
@@ -231,7 +227,7 @@ class Pause(MethodView):
     @blp.response(200, EndpointSchema)
     def post(self, tenant_id: str, endpoint_id: str) -> Described:
         """Pause an endpoint: its deliveries wait."""
-        return services().endpoints.pause(tenant_id, _id(endpoint_id))
+        return services().endpoint_states.pause(tenant_id, _id(endpoint_id))
 
 
 @blp.route(f"{_ROOT}/<endpoint_id>/resume")
@@ -242,4 +238,4 @@ class Resume(MethodView):
     @blp.response(200, EndpointSchema)
     def post(self, tenant_id: str, endpoint_id: str) -> Described:
         """Resume a paused endpoint, or enable a disabled one."""
-        return services().endpoints.resume(tenant_id, _id(endpoint_id))
+        return services().endpoint_states.resume(tenant_id, _id(endpoint_id))

@@ -1,0 +1,107 @@
+"""Claiming: what is due for the mailboxes in hand becomes jobs for the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, Outcome
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.visits import Job, Visit, names
+from ascwebhooks.storage.claims import Claimed
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+#: For all mailboxes of a claim together (config/decisions/0006 has the figures).
+CLAIM_LIMIT = 1000
+#: What a process may hold of bodies in memory, roughly.
+AHEAD_BYTES = 64 * 1024 * 1024
+
+
+class Claiming:
+    """Claims for visits; a claim writes nothing."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        targets: Targets,
+        finished: Callable[[Job, Outcome], None],
+        retention: timedelta,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            targets: Reads bodies.
+            finished: Takes what came of a job, in the loop's thread.
+            retention: How long deliveries are kept.
+        """
+        self._uow = uow
+        self._targets = targets
+        self._finished = finished
+        self._retention = retention
+        self._average_bytes = 4_096.0
+
+    def window(self) -> Window:
+        """Return the bounds of the ids that may be kept."""
+        return ids.window(datetime.now(UTC), self._retention)
+
+    def claim(self, uow: UnitOfWork, visits: Sequence[Visit]) -> list[Job]:
+        """Claim what is due for these visits; it writes nothing."""
+        if not visits:
+            return []
+        room = int(AHEAD_BYTES / self._average_bytes)
+        limit = max(1, min(CLAIM_LIMIT, room) // len(visits))
+        if any(visit.alone for visit in visits):
+            limit = 1
+        by_id = {visit.target.endpoint_id: visit for visit in visits}
+        busy = [job for visit in visits for job in visit.jobs]
+        for visit in visits:
+            visit.emptied = True
+        claimed = uow.claims.claim(list(by_id), busy, limit, self.window())
+        counts = dict.fromkeys(by_id, 0)
+        for each in claimed:
+            counts[each.endpoint_id] += 1
+        for endpoint_id, count in counts.items():
+            if count >= limit:
+                by_id[endpoint_id].emptied = False
+        return self._jobs(uow, claimed, by_id)
+
+    def _jobs(
+        self, uow: UnitOfWork, claimed: Sequence[Claimed], visits: dict[UUID, Visit]
+    ) -> list[Job]:
+        if not claimed:
+            return []
+        wanted = {each.event_id for each in claimed}
+        messages = self._targets.messages(uow, sorted(wanted))
+        jobs = []
+        for each in claimed:
+            visit = visits[each.endpoint_id]
+            job = Job(visit, each, messages.get(each.event_id), self._finished)
+            visit.jobs[each.id] = job
+            jobs.append(job)
+        size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
+        self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
+        return jobs
+
+    def claim_alone(self, visit: Visit) -> list[Job]:
+        """Claim one delivery, its counter committed before it is sent alone.
+
+        Leases of this endpoint were abandoned several times in a row: perhaps one
+        of its deliveries kills the process.  If so, it is found here.
+        """
+        with self._uow() as uow:
+            jobs = self.claim(uow, [visit])
+            for job in jobs:
+                if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
+                    uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
+                    visit.jobs.pop(job.claimed.id)
+                    log.error("delivery_crashes_worker", **names(job))
+            uow.commit()
+        return [job for job in jobs if job.claimed.id in visit.jobs]

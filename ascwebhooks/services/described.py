@@ -1,0 +1,94 @@
+"""Endpoints with what belongs to them, as every use case shows them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import NotFound
+from ascwebhooks.services.sealing import SECRETS, Sealing
+from ascwebhooks.storage.models import Endpoint, EndpointSecret, Subscription
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+HEADERS_TABLE = "endpoint.headers"
+
+
+@dataclass(frozen=True)
+class Described:
+    """An endpoint with what belongs to it."""
+
+    endpoint: Endpoint
+    subscriptions: Sequence[Subscription]
+    secrets: Sequence[EndpointSecret]
+    header_names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class WithSecret:
+    """An endpoint and its new secret, in clear for this once."""
+
+    described: Described
+    secret: str
+
+
+def find_endpoint(uow: UnitOfWork, tenant_id: str, endpoint_id: UUID) -> Endpoint:
+    """Return an endpoint.
+
+    Raises:
+        NotFound: If the tenant has no such endpoint.
+    """
+    endpoint = uow.endpoints.find(tenant_id, endpoint_id)
+    if endpoint is None:
+        raise NotFound(f"there is no endpoint {ids.show(Kind.ENDPOINT, endpoint_id)}.")
+    return endpoint
+
+
+def describe(
+    uow: UnitOfWork, sealing: Sealing, tenant_id: str, endpoints: Sequence[Endpoint]
+) -> list[Described]:
+    """Return endpoints with what belongs to each."""
+    endpoint_ids = [endpoint.id for endpoint in endpoints]
+    subscriptions: dict[UUID, list[Subscription]] = defaultdict(list)
+    for each in uow.endpoints.subscriptions(tenant_id, endpoint_ids):
+        subscriptions[each.endpoint_id].append(each)
+    secrets: dict[UUID, list[EndpointSecret]] = defaultdict(list)
+    for row in uow.endpoints.secrets(tenant_id, endpoint_ids, uow.now()):
+        secrets[row.endpoint_id].append(row)
+    return [
+        Described(
+            each,
+            subscriptions[each.id],
+            secrets[each.id],
+            sorted(open_headers(sealing, each)),
+        )
+        for each in endpoints
+    ]
+
+
+def open_headers(sealing: Sealing, endpoint: Any) -> dict[str, str]:
+    """Return an endpoint's own headers, in clear."""
+    if endpoint.sealed_headers is None:
+        return {}
+    plain = sealing.unseal(
+        endpoint.tenant_id,
+        SECRETS,
+        HEADERS_TABLE,
+        endpoint.id,
+        bytes(endpoint.sealed_headers),
+    )
+    headers: dict[str, str] = json.loads(plain)
+    return headers
+
+
+def names(endpoint: Endpoint) -> dict[str, str]:
+    """Return what identifies an endpoint in the logs."""
+    return {
+        "tenant_id": endpoint.tenant_id,
+        "endpoint_id": ids.show(Kind.ENDPOINT, endpoint.id),
+    }

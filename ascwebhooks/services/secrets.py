@@ -1,0 +1,116 @@
+"""What endpoints keep secret: signing secrets and their own headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from ascwebhooks.domain import ids, signing
+from ascwebhooks.errors import Conflict, InvalidInput
+from ascwebhooks.services.described import (
+    HEADERS_TABLE,
+    WithSecret,
+    describe,
+    find_endpoint,
+    names,
+)
+from ascwebhooks.services.sealing import SECRETS, Sealing
+from ascwebhooks.storage.models import Endpoint, EndpointSecret
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+OVERLAP = timedelta(hours=24)
+MAX_OVERLAP = timedelta(days=7)
+#: Each secret in force adds a signature of 48 bytes to every request.
+MAX_SECRETS = 10
+SECRETS_TABLE = "endpoint_secret"
+
+
+class Secrets:
+    """Makes, seals and rotates them."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        sealing: Sealing,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        """Take the parts; ``entropy`` returns random bytes."""
+        self._uow = uow
+        self._sealing = sealing
+        self._entropy = entropy
+
+    def rotate(
+        self, tenant_id: str, endpoint_id: UUID, overlap: timedelta = OVERLAP
+    ) -> WithSecret:
+        """Give an endpoint a new secret; the others sign too until the overlap ends.
+
+        Args:
+            tenant_id: Whose.
+            endpoint_id: Which.
+            overlap: How long from now the secrets there were stay in force; 0 ends
+                them at once.
+
+        Raises:
+            NotFound: If the tenant has no such endpoint.
+            Conflict: If it has ten secrets in force already.
+        """
+        if not timedelta(0) <= overlap <= MAX_OVERLAP:
+            raise InvalidInput("overlap_s is 0 to 604800.", field="overlap_s")
+        with self._uow() as uow:
+            uow.tenants.change_subscriptions(tenant_id)
+            endpoint = find_endpoint(uow, tenant_id, endpoint_id)
+            now = uow.now()
+            in_force = uow.endpoints.secrets(tenant_id, [endpoint_id], now)
+            if overlap and len(in_force) >= MAX_SECRETS:
+                raise Conflict(
+                    f"{MAX_SECRETS} secrets are in force; the first of them ends at"
+                    f" {in_force[-1].expires_at}. overlap_s 0 ends all of them now."
+                )
+            for each in in_force:
+                each.expires_at = min(each.expires_at or now + overlap, now + overlap)
+            row, secret = self.new(uow, endpoint)
+            uow.endpoints.add_secret(row)
+            uow.commit()
+            described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
+        log.info("endpoint_secret_rotated", **names(endpoint))
+        return WithSecret(described, secret)
+
+    def new(self, uow: UnitOfWork, endpoint: Endpoint) -> tuple[EndpointSecret, str]:
+        """Return a new secret, as a row and in clear."""
+        key = self._entropy(signing.SECRET_BYTES)
+        secret = signing.format_secret(key)
+        row = EndpointSecret(
+            tenant_id=endpoint.tenant_id,
+            id=self._new_id(uow),
+            endpoint_id=endpoint.id,
+            hint=signing.hint(secret),
+            created_at=uow.now(),
+        )
+        row.sealed = self._sealing.seal(
+            endpoint.tenant_id, SECRETS, SECRETS_TABLE, row.id, key
+        )
+        return row, secret
+
+    def _new_id(self, uow: UnitOfWork) -> UUID:
+        ms = int(uow.now().timestamp() * 1000)
+        return ids.uuid7(ms, self._entropy(10))
+
+    def seal_headers(
+        self, endpoint: Endpoint, headers: Mapping[str, str]
+    ) -> bytes | None:
+        """Return an endpoint's own headers sealed; None if there are none."""
+        if not headers:
+            return None
+        return self._sealing.seal(
+            endpoint.tenant_id,
+            SECRETS,
+            HEADERS_TABLE,
+            endpoint.id,
+            json.dumps(dict(headers)).encode(),
+        )
