@@ -8,7 +8,7 @@ dropping a day.  Their partitions are made in ``storage.partitions``.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _NOW = func.now()
@@ -89,6 +90,7 @@ class Endpoint(Base):
     max_in_flight: Mapped[int]
     rate_limit_per_s: Mapped[int | None]
     ordering: Mapped[str] = mapped_column(server_default="none")
+    signature: Mapped[str] = mapped_column(server_default="v1")
     retry_schedule_s: Mapped[list[int]]
     region: Mapped[str]
     state: Mapped[str]
@@ -107,7 +109,10 @@ def _of_endpoint() -> ForeignKeyConstraint:
 
 
 class EndpointSecret(Base):
-    """A signing secret; several are in force while a rotation overlaps."""
+    """A signing secret; several are in force while a rotation overlaps.
+
+    ``scheme`` is ``v1`` (HMAC) or ``v1a`` (Ed25519, with its ``public_key``).
+    """
 
     __tablename__ = "endpoint_secret"
     __table_args__ = (
@@ -118,6 +123,8 @@ class EndpointSecret(Base):
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)
     endpoint_id: Mapped[UUID]
+    scheme: Mapped[str] = mapped_column(server_default="v1")
+    public_key: Mapped[bytes | None]
     sealed: Mapped[bytes]
     hint: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
@@ -144,10 +151,16 @@ class Subscription(Base):
 
 
 class Mailbox(Base):
-    """An endpoint's working state: its lease and its health.
+    """An endpoint's working state: its lease, its health and its flow.
 
     Narrow and unpartitioned, with room in each page, because it is the row that
-    is written most often.
+    is written most often.  Region, state, rate and ordering are copies of the
+    endpoint's, so that ringing and leasing need no join.
+
+    ``held_until``: the receiver asked for a pause (Retry-After).
+    ``breaker_openings``: how often in a row the breaker opened; 0 is closed.
+    ``breaker_until``: when an open breaker lets one delivery probe.
+    ``rate_tokens``: what was left of the rate at ``rate_at``.
     """
 
     __tablename__ = "mailbox"
@@ -171,10 +184,23 @@ class Mailbox(Base):
     last_success_at: Mapped[datetime | None]
     last_failure_at: Mapped[datetime | None]
     slow: Mapped[bool] = mapped_column(server_default=text("false"))
+    held_until: Mapped[datetime | None]
+    breaker_openings: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0")
+    )
+    breaker_until: Mapped[datetime | None]
+    rate_limit_per_s: Mapped[int | None]
+    ordering: Mapped[str] = mapped_column(server_default="none")
+    rate_tokens: Mapped[float | None]
+    rate_at: Mapped[datetime | None]
 
 
 class Event(Base):
-    """An accepted event; ``sealed`` holds ``domain.events.keep``."""
+    """An accepted event; ``sealed`` holds ``domain.events.keep``.
+
+    ``not_sent`` says which subscriptions took its type and not the event itself,
+    and why: their filter said no, or failed; None if there is none.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
@@ -191,6 +217,7 @@ class Event(Base):
     time: Mapped[datetime]
     size_bytes: Mapped[int]
     sealed: Mapped[bytes]
+    not_sent: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
 class EventKey(Base):
@@ -209,7 +236,9 @@ class Delivery(Base):
     """One event on its way to one endpoint.  The row is also the queue.
 
     ``step`` counts the attempts of the schedule that is running: a retry by
-    hand sets it to 0 and leaves ``attempt_count`` as it is.
+    hand sets it to 0 and leaves ``attempt_count`` as it is.  ``position`` is its
+    place at an endpoint with ``ordering: fifo``.  ``replay_id`` is the replay that
+    reopened it last.
     """
 
     __tablename__ = "delivery"
@@ -220,6 +249,12 @@ class Delivery(Base):
             "next_attempt_at",
             "id",
             postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_delivery_position",
+            "endpoint_id",
+            "position",
+            postgresql_where=text("status = 'pending' AND position IS NOT NULL"),
         ),
         Index(
             "ix_delivery_retry",
@@ -250,6 +285,8 @@ class Delivery(Base):
     last_error: Mapped[str | None]
     dead_reason: Mapped[str | None]
     completed_at: Mapped[datetime | None]
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    replay_id: Mapped[UUID | None]
 
 
 class Attempt(Base):
@@ -329,4 +366,53 @@ class DataKey(Base):
     scope: Mapped[str] = mapped_column(primary_key=True)
     ring_key: Mapped[str]
     wrapped: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class Replay(Base):
+    """A wish to send dead letters again, and how far it has got.
+
+    ``criteria`` is the filter as it was given, or ``{}`` with ``delivery_ids``.
+    What was dead at ``cutoff`` is reopened once each, in the order of ids;
+    ``cursor`` is the last one that was looked at.
+    """
+
+    __tablename__ = "replay"
+    __table_args__ = (
+        Index("ix_replay_running", "id", postgresql_where=text("state = 'running'")),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenant.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    criteria: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    delivery_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    rate_per_s: Mapped[int | None]
+    cutoff: Mapped[datetime]
+    cursor: Mapped[UUID | None]
+    total: Mapped[int]
+    reopened: Mapped[int] = mapped_column(server_default=text("0"))
+    skipped: Mapped[int] = mapped_column(server_default=text("0"))
+    created_by: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
+    finished_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A creation that was asked for with ``Idempotency-Key``, and its answer.
+
+    ``owner`` is the API key's id and the path; ``request`` a digest of the body.
+    Without a ``status`` the request is still being answered.
+    """
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index("ix_idempotency_key_created", "created_at"),)
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request: Mapped[bytes]
+    row_id: Mapped[UUID]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    sealed: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
