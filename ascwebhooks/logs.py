@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -35,7 +36,7 @@ def configure(level: str, log_format: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr)
         if people
-        else structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        else structlog.BytesLoggerFactory(file=cast(BinaryIO, _Unfailing())),
         cache_logger_on_first_use=True,
     )
     last = structlog.dev.ConsoleRenderer() if people else _text()
@@ -73,8 +74,25 @@ def info_all(event: str, lines: Iterable[Mapping[str, object]]) -> None:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     tail = {"event": event, "level": "info", "timestamp": now}
     text = b"".join([_encode({**line, **tail}) + b"\n" for line in lines])
-    sys.stderr.buffer.write(text)
-    sys.stderr.buffer.flush()
+    _Unfailing().write(text)
+    _Unfailing().flush()
+
+
+class _Unfailing:
+    """Standard error, but that a full disk or a closed pipe raises nothing.
+
+    A line that cannot be written is lost; the thread that wanted to say something
+    goes on with its work.
+    """
+
+    def write(self, data: bytes) -> int:
+        with suppress(OSError, ValueError):
+            return sys.stderr.buffer.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.buffer.flush()
 
 
 def _bytes() -> Any:

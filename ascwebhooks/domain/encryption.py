@@ -68,6 +68,7 @@ class KeyRing:
             raise ValueError("a key ring needs a key")
         self.current = keys[0][0]
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys}
+        self.ids = frozenset(self._ciphers)
 
     def wrap(self, key: bytes, nonce: bytes, associated: bytes) -> bytes:
         """Return a data key wrapped with the ring's first key."""

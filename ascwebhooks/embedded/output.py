@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -111,8 +112,10 @@ class Log:
 
     def feed(self, data: bytes) -> None:
         """Take what the child wrote, however it was cut up."""
-        self._file.write(data)
-        self._file.flush()
+        # A full disk loses lines; it does not end whoever writes and reads them.
+        with suppress(OSError):
+            self._file.write(data)
+            self._file.flush()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)

@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 import certifi
 import structlog
 
+from ascwebhooks import vital
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome, Timings
 from ascwebhooks.outbound.engine import Completion, Engine
@@ -87,7 +88,7 @@ class Sender:
         self._resolver: Resolver[Attempt] = Resolver(
             policy, self._wake, threads=resolver_threads, getaddrinfo=getaddrinfo
         )
-        self._thread = threading.Thread(target=self._run, name="outbound", daemon=True)
+        self._thread = vital.thread(self._run, "outbound")
         self._stop_at: float | None = None
         self._rung = False
         self._again = False

@@ -92,8 +92,6 @@ class Transfer:
         self._guard = Guard(policy.reason)
         self._url = ""
         self._timeout_ms = 0
-        self._pin: str | None = None
-        self._pinned = ""
         self._lines: list[bytes] = []
         self._chunks: list[bytes] = []
         self._header_bytes = 0
@@ -130,9 +128,8 @@ class Transfer:
             (pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_S * 1000),
             (pycurl.MAXAGE_CONN, MAX_IDLE_S),
             (pycurl.MAXLIFETIME_CONN, MAX_LIFETIME_S),
-            # Each request brings its addresses itself, and takes those of the
-            # one before it out again; pruning would walk all of them each time.
-            (pycurl.DNS_CACHE_TIMEOUT, -1),
+            # Each request brings its address itself; what is older is forgotten.
+            (pycurl.DNS_CACHE_TIMEOUT, MAX_IDLE_S),
         ]
         for option, value in options:
             curl.setopt(option, value)
@@ -161,19 +158,11 @@ class Transfer:
         if timeout_ms != self._timeout_ms:
             setopt(pycurl.TIMEOUT_MS, timeout_ms)
             self._timeout_ms = timeout_ms
-        if pin != self._pin:
-            self._set_pin(pin, request)
-
-    def _set_pin(self, pin: str | None, request: Request) -> None:
-        name = f"-{request.host}:{request.port}" if pin else ""
-        entries = [] if self._pinned in ("", name) else [self._pinned]
         if pin is not None:
-            entries.append(pin)
-        if entries:
-            self.curl.setopt(pycurl.RESOLVE, entries)
-        else:
-            self.curl.unsetopt(pycurl.RESOLVE)
-        self._pin, self._pinned = pin, name
+            # Each time, though the same may be there: the cache is the whole
+            # multi's, and another handle's entry may have taken its place or its
+            # time may be over.  libcurl would resolve by itself then.
+            setopt(pycurl.RESOLVE, [pin])
 
     def _on_header(self, line: bytes) -> int | None:
         self._header_bytes += len(line)

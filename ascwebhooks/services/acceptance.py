@@ -6,7 +6,7 @@ reason, in that same transaction; nothing is only logged.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -14,8 +14,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from ascwebhooks.domain import events
+from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
-from ascwebhooks.services.batches import Batch, Intake, Refusal, Verdict
+from ascwebhooks.services.batches import Batch, Intake, Postponed, Refusal, Verdict
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.storage.mailboxes import Due
@@ -61,7 +62,8 @@ class Acceptance:
             only: The one endpoint that gets them, instead of those subscribed.
 
         Returns:
-            A verdict for each, in the same order.
+            A verdict for each, in the same order.  ``Postponed`` is for those of a
+            tenant whose data key does not open here: hand them in again later.
 
         Raises:
             Unavailable: If the database is away; what was not committed by then
@@ -88,6 +90,8 @@ class Acceptance:
             if not is_bad_data(error) or not parsed:
                 raise
             log.warning("batch_refused_by_database", events=len(parsed))
+        except CannotOpen as error:
+            return self._without_key(intake, parsed, refusals, error)
         if len(parsed) == 1:
             detail = "the database refused a value in this event."
             refusal = Refusal(parsed[0][0], "database_refused", detail)
@@ -95,6 +99,25 @@ class Acceptance:
         half = len(parsed) // 2
         first = self._commit(intake, parsed[:half], refusals)
         return first | self._commit(intake, parsed[half:], [])
+
+    def _without_key(
+        self,
+        intake: Intake,
+        parsed: list[Numbered],
+        refusals: list[Refusal],
+        error: CannotOpen,
+    ) -> dict[int, Verdict]:
+        """Accept what can be sealed; a tenant whose key does not open waits alone."""
+        parts: dict[str, list[Numbered]] = defaultdict(list)
+        for each in parsed:
+            parts[each[1].tenant_id].append(each)
+        if len(parts) + len(refusals) > 1:
+            apart = [self._commit(intake, part, []) for part in parts.values()]
+            apart += [self._commit(intake, [], [each]) for each in refusals]
+            return {at: one for some in apart for at, one in some.items()}
+        log.error("events_postponed", events=len(parsed) or 1, error=str(error))
+        positions = [at for at, _ in parsed] + [each.position for each in refusals]
+        return {position: Postponed(str(error)) for position in positions}
 
     def _write(
         self, intake: Intake, parsed: list[Numbered], refusals: list[Refusal]

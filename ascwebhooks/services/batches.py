@@ -41,7 +41,13 @@ class Refused(NamedTuple):
     detail: str
 
 
-Verdict = Accepted | Refused
+class Postponed(NamedTuple):
+    """An event that cannot be taken now, by no fault of its own; nothing is kept."""
+
+    detail: str
+
+
+Verdict = Accepted | Refused | Postponed
 
 
 class Refusal(NamedTuple):

@@ -61,10 +61,16 @@ class Claiming:
         if any(visit.alone for visit in visits):
             limit = 1
         by_id = {visit.target.endpoint_id: visit for visit in visits}
-        busy = [job for visit in visits for job in visit.jobs]
+        busy = [job for visit in visits for job in list(visit.jobs)]
         for visit in visits:
+            # A ring that comes from here on sets it back.
             visit.emptied = True
-        claimed = uow.claims.claim(list(by_id), busy, limit, self.window())
+        try:
+            claimed = uow.claims.claim(list(by_id), busy, limit, self.window())
+        except BaseException:
+            for visit in visits:
+                visit.emptied = False
+            raise
         counts = dict.fromkeys(by_id, 0)
         for each in claimed:
             counts[each.endpoint_id] += 1
@@ -89,6 +95,12 @@ class Claiming:
         size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
         self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
         return jobs
+
+    def unsend(self, jobs: Sequence[Job]) -> None:
+        """Take back the count of what was to be sent alone, and was not."""
+        with self._uow() as uow:
+            uow.claims.unmark_alone([job.claimed.id for job in jobs])
+            uow.commit()
 
     def claim_alone(self, visit: Visit) -> list[Job]:
         """Claim one delivery, its counter committed before it is sent alone.

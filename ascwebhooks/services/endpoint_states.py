@@ -18,6 +18,13 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
+#: So many pending deliveries are dead-lettered in one transaction.
+END_BATCH = 5_000
+_REASONS = {
+    EndpointState.DISABLED: DeadReason.ENDPOINT_DISABLED,
+    EndpointState.DELETED: DeadReason.ENDPOINT_DELETED,
+}
+
 
 class EndpointStates:
     """Use cases that change whether an endpoint takes part in delivery."""
@@ -95,16 +102,41 @@ class EndpointStates:
 
         The caller has locked the tenant (``change_subscriptions``), so no event
         is matched meanwhile; the mailbox is locked before the deliveries, as in
-        recording.
+        recording.  Of many pending deliveries the first are ended here, the rest
+        by ``end_the_rest``: nobody waits for the tenant's row meanwhile.
         """
         endpoint = find_endpoint(uow, tenant_id, endpoint_id)
         uow.mailboxes.lock([endpoint_id])
         uow.mailboxes.set_state(endpoint_id, state)
         window = ids.window(uow.now(), self._retention)
-        uow.deliveries.end_pending(tenant_id, endpoint_id, reason, window)
+        uow.deliveries.end_pending(tenant_id, endpoint_id, reason, window, END_BATCH)
         endpoint.state = state
         if state is EndpointState.DELETED:
             endpoint.deleted_at = uow.now()
+
+    def end_the_rest(self) -> int:
+        """Dead-letter what is still pending at endpoints that take no part any more.
+
+        Batch by batch, each a transaction of its own; return how many it were.
+        """
+        ended = 0
+        with self._uow() as uow:
+            window = ids.window(uow.now(), self._retention)
+            left = uow.mailboxes.ended(window)
+        for each in left:
+            reason = _REASONS[EndpointState(each.state)]
+            done = END_BATCH
+            while done == END_BATCH:
+                with self._uow() as uow:
+                    uow.mailboxes.lock([each.endpoint_id])
+                    done = uow.deliveries.end_pending(
+                        each.tenant_id, each.endpoint_id, reason, window, END_BATCH
+                    )
+                    uow.commit()
+                ended += done
+        if ended:
+            log.info("deliveries_of_ended_endpoints_ended", deliveries=ended)
+        return ended
 
     def pause(self, tenant_id: str, endpoint_id: UUID) -> Described:
         """Pause an endpoint: its deliveries wait.

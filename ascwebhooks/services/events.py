@@ -12,9 +12,9 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Kept
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.errors import NotFound
+from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import EVENT_TABLE, Accepted
+from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
 from ascwebhooks.services.described import find_endpoint
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
@@ -113,6 +113,8 @@ class Events:
             }
         ).encode()
         verdict = self._acceptance.accept([raw], via="test", only=endpoint_id)[0]
+        if isinstance(verdict, Postponed):
+            raise Unavailable(f"the event cannot be kept now: {verdict.detail}.")
         assert isinstance(verdict, Accepted), verdict
         return verdict
 

@@ -67,7 +67,14 @@ class Health:
         return [
             *self.ready(),
             *_run(
-                [self._partitions, self._clock, self._lag, self._backlog, self._staff]
+                [
+                    self._ring,
+                    self._partitions,
+                    self._clock,
+                    self._lag,
+                    self._backlog,
+                    self._staff,
+                ]
             ),
         ]
 
@@ -124,6 +131,19 @@ class Health:
     def _keys(self) -> Finding:
         self._sealing.content_hash(PLATFORM, b"")
         return Finding("keys", well=True, detail=f"the platform's {SECRETS} key opens")
+
+    def _ring(self) -> Finding:
+        with self._uow() as uow:
+            missing = self._sealing.missing(uow.data_keys.ring_keys())
+        if not missing:
+            detail = "it has every key that wraps a data key"
+            return Finding("key ring", well=True, detail=detail)
+        return Finding(
+            "key ring",
+            well=False,
+            detail=f"data keys are wrapped with {', '.join(missing)}, not in the ring",
+            mend=_MENDS["keys"],
+        )
 
     def _clock(self) -> Finding:
         with self._uow() as uow:

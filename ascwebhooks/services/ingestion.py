@@ -12,6 +12,7 @@ import structlog
 
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.batches import Postponed
 from ascwebhooks.storage.streams import Entry, Stream
 
 log = structlog.get_logger()
@@ -64,8 +65,10 @@ class Ingestion:
         now = time.monotonic()
         if self._recover:
             self._stream.make_group()
-            while entries := self._stream.mine(self._batch):
+            after = b"0"
+            while entries := self._stream.mine(self._batch, after):
                 self._accept(entries)
+                after = entries[-1].id
             self._recover = False
         if now - self._took_over_at > _TAKE_OVER_EVERY_S:
             self._accept(self._stream.take_over(self._batch))
@@ -76,8 +79,16 @@ class Ingestion:
     def _accept(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
-        self._acceptance.accept([_raw(each) for each in entries], via="stream")
-        self._stream.settle([each.id for each in entries])
+        raws = [_raw(each) for each in entries]
+        verdicts = self._acceptance.accept(raws, via="stream")
+        settled = [
+            entry.id
+            for entry, verdict in zip(entries, verdicts, strict=True)
+            if not isinstance(verdict, Postponed)
+        ]
+        # What is postponed stays in hand, and is taken over like a dead reader's.
+        if settled:
+            self._stream.settle(settled)
 
     def _mend(self, error: redis.ResponseError) -> None:
         if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 
-from ascwebhooks import logs
+from ascwebhooks import logs, vital
 from ascwebhooks.domain.deliveries import Outcome, Status
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.recording import Made, Recorded, Recording
@@ -27,6 +28,13 @@ BATCH_LIMIT = 1_000
 _LINGER_S = (0.002, 0.045)
 _PAUSE_S = (0.1, 2.0)
 _IDLE_S = 1.0
+
+
+class Result(NamedTuple):
+    """A job whose attempt was made."""
+
+    job: Job
+    made: Made
 
 
 class Recorder:
@@ -53,11 +61,11 @@ class Recorder:
         self._after = after
         self._plenty = plenty
         self._results: deque[tuple[Job, Outcome]] = deque()
-        self._jobs: list[Job] = []
-        self._made: list[Made] = []
+        #: What is to be recorded next, in the order in which it came.
+        self._batches: list[list[Result]] = []
         self._wake = Event()
         self._stopping = Event()
-        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = vital.thread(self._run, "recorder")
 
     def start(self) -> None:
         """Start the thread."""
@@ -78,7 +86,7 @@ class Recorder:
     def _run(self) -> None:
         pause = 0.0
         low, high = _PAUSE_S
-        while not self._stopping.is_set() or self._results or self._made:
+        while not self._stopping.is_set() or self._results or self._batches:
             self._wait(pause)
             try:
                 self._record()
@@ -100,27 +108,55 @@ class Recorder:
             time.sleep(_LINGER_S[self._plenty()])
 
     def _record(self) -> None:
-        while self._made or self._results:
-            if not self._made:
+        while self._batches or self._results:
+            if not self._batches:
                 self._collect()
-            recorded = self._recording.record(self._made)
-            jobs, made = self._jobs, self._made
-            self._jobs, self._made = [], []
-            for job in jobs:
-                job.visit.jobs.pop(job.claimed.id, None)
-            _log(jobs, made, recorded.statuses)
-            self._after(recorded, jobs)
+            batch = self._batches[0]
+            try:
+                recorded = self._recording.record([each.made for each in batch])
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("attempts_not_recorded", attempts=len(batch))
+                self._batches[:1] = _smaller(batch)
+                continue
+            del self._batches[0]
+            self._settle(batch, recorded)
+
+    def _settle(self, batch: Sequence[Result], recorded: Recorded) -> None:
+        jobs = [each.job for each in batch]
+        for job in jobs:
+            job.visit.jobs.pop(job.claimed.id, None)
+        self._after(recorded, jobs)
+        _log(batch, recorded.statuses)
 
     def _collect(self) -> None:
-        while self._results and len(self._made) < BATCH_LIMIT:
+        batch: list[Result] = []
+        while self._results and len(batch) < BATCH_LIMIT:
             job, outcome = self._results.popleft()
-            self._jobs.append(job)
-            self._made.append(job.made(outcome))
+            batch.append(Result(job, job.made(outcome)))
+        self._batches.append(batch)
 
 
-def _log(
-    jobs: Sequence[Job], made: Sequence[Made], statuses: dict[UUID, Status]
-) -> None:
+def _smaller(batch: list[Result]) -> list[list[Result]]:
+    """Return what to try instead of a batch that something in it made fail.
+
+    Its halves; of one attempt, that it was made and no more; then nothing: its
+    delivery will be made again, and no other waits for it.
+    """
+    if len(batch) > 1:
+        half = len(batch) // 2
+        return [batch[:half], batch[half:]]
+    ((job, made),) = batch
+    bare = made.bare()
+    if made == bare:
+        log.error("attempt_given_up", **names(job))
+        job.visit.jobs.pop(job.claimed.id, None)
+        return []
+    return [[Result(job, bare)]]
+
+
+def _log(batch: Sequence[Result], statuses: dict[UUID, Status]) -> None:
     logs.info_all(
         "delivery_attempted",
         (
@@ -132,6 +168,6 @@ def _log(
                 "error": attempt.outcome.error,
                 "total_ms": round(attempt.outcome.timings.total_ms, 1),
             }
-            for job, attempt in zip(jobs, made, strict=True)
+            for job, attempt in batch
         ),
     )

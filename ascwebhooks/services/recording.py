@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from ascwebhooks.domain import health, ids
 from ascwebhooks.domain.deliveries import (
@@ -24,11 +25,14 @@ from ascwebhooks.domain.deliveries import (
     Status,
     decide,
 )
+from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.storage.claims import Claimed, Failure, NewAttempt
 from ascwebhooks.storage.mailboxes import Health
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
 
 ATTEMPT_TABLE = "attempt"
 # Python 3.11 finds a member of an enum by running Python code each time.
@@ -64,6 +68,16 @@ class Made:
     request_headers: tuple[tuple[str, str], ...]
     outcome: Outcome
     id: UUID | None = None
+
+    def bare(self) -> Made:
+        """Return the attempt without anything that its receiver had a say in."""
+        outcome = Outcome(
+            self.outcome.status_code,
+            self.outcome.error,
+            retry_after=self.outcome.retry_after,
+            timings=self.outcome.timings,
+        )
+        return replace(self, request_headers=(), outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +175,22 @@ class Recording:
             timings.tls_ms,
             timings.first_byte_ms,
             timings.total_ms,
-            self._sealing.seal(
-                claimed.tenant_id,
-                day_scope(claimed.id),
-                ATTEMPT_TABLE,
-                made.id,
-                encode_detail(detail),
-            ),
+            self._sealed(claimed, made.id, encode_detail(detail)),
         )
+
+    def _sealed(self, claimed: Claimed, attempt_id: UUID, detail: bytes) -> bytes:
+        """Return what is sealed of an attempt; nothing, if its key does not open.
+
+        That it was made is recorded all the same: it would be made again.
+        """
+        tenant_id = claimed.tenant_id
+        try:
+            return self._sealing.seal(
+                tenant_id, day_scope(claimed.id), ATTEMPT_TABLE, attempt_id, detail
+            )
+        except CannotOpen as error:
+            log.error("attempt_detail_not_kept", tenant_id=tenant_id, error=str(error))
+            return b""
 
     def _move_on(
         self,
@@ -249,11 +271,14 @@ def _after(box: Health, outcomes: Sequence[Outcome], now: datetime) -> Health:
         last_success_at=now if succeeded else box.last_success_at,
         last_failure_at=now if failed else box.last_failure_at,
         slow=health.is_slow(failures, outcomes),
+        abandoned_leases=0,
     )
 
 
 def _worth_writing(after: Health, before: Health, now: datetime) -> bool:
     if after.consecutive_failures or before.consecutive_failures:
+        return True
+    if before.abandoned_leases:
         return True
     if after.slow != before.slow or after.last_failure_at != before.last_failure_at:
         return True

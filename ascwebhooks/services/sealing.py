@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 #: Whose key seals what belongs to no known tenant.
 PLATFORM = ""
+PLATFORM_NAME = "the platform"
 SECRETS = "secrets"
 _CACHED_KEYS = 4_096
 
@@ -57,6 +58,10 @@ class Sealing:
         cipher = self._key(tenant_id, scope, make=False)[1]
         return encryption.unseal(cipher, sealed, associated_data(tenant_id, table, row))
 
+    def missing(self, ring_keys: Iterable[str]) -> list[str]:
+        """Return those of these ids whose keys the ring lacks, sorted."""
+        return sorted(set(ring_keys) - self._ring.ids)
+
     def content_hash(self, tenant_id: str, content: bytes) -> bytes:
         """Return a keyed hash: equal content is found, guessed content is not."""
         key = self._key(tenant_id, SECRETS)[0]
@@ -67,7 +72,10 @@ class Sealing:
     ) -> tuple[bytes, AESGCM]:
         found = self._keys.get((tenant_id, scope))
         if found is None:
-            key = self._load(tenant_id, scope, make=make)
+            try:
+                key = self._load(tenant_id, scope, make=make)
+            except CannotOpen as error:
+                raise CannotOpen(f"{error} ({tenant_id or PLATFORM_NAME})") from error
             found = key, AESGCM(key)
             with self._lock:
                 self._keys[tenant_id, scope] = found

@@ -13,19 +13,20 @@ alone, as soon as it is empty or has been claiming for ``CLAIMING_S``.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from uuid import UUID, uuid4
 
 import redis
 import structlog
 
+from ascwebhooks import vital
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.claiming import Claiming
+from ascwebhooks.services.disabling import Disabling
 from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
@@ -90,22 +91,22 @@ class Turns:
         self._claiming = Claiming(uow, targets, self._recorder.finished, retention)
         self._rings = rings
         self._doors = doors
-        self._disable = disable
+        self._disabling = Disabling(disable, self._close_endpoint)
         self._region = region
         self._slow = slow
         self._lease = lease
         self._visits: dict[UUID, Visit] = {}
         self._lock = Lock()
-        self._gone: deque[tuple[str, UUID]] = deque()
         self._wake = Event()
         self._stopping = Event()
         self._renewed_at = time.monotonic()
-        self._desk = Thread(target=self._run, name="desk", daemon=True)
+        self._desk = vital.thread(self._run, "desk")
 
     def start(self) -> None:
         """Start the loop, the recorder and the desk."""
         self._sender.start()
         self._recorder.start()
+        self._disabling.start()
         self._desk.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -122,6 +123,7 @@ class Turns:
         self._sender.stop(0.5)
         self._desk.join(5.0)
         self._recorder.stop(5.0)
+        self._disabling.stop(5.0)
 
     def take(self, endpoint_ids: Sequence[UUID]) -> None:
         """Serve these mailboxes; doing so twice, or never, is harmless.
@@ -239,10 +241,10 @@ class Turns:
         self._wake.clear()
 
     def _work(self) -> None:
-        self._disable_gone()
+        # First: whatever else goes wrong here, what this process holds stays its own.
+        self._renew()
         self._claim_more()
         self._give_back()
-        self._renew()
 
     def _plenty(self) -> bool:
         return any(visit.lane.queued > LOW_WATER // 2 for visit in self._all())
@@ -254,16 +256,10 @@ class Turns:
             moving = endpoint_id in recorded.slow and not self._slow
             if endpoint_id in recorded.lost or moving:
                 self._close(visit)
-        self._gone.extend(recorded.gone)
+        for owner in recorded.gone:
+            self._disabling.gone(*owner)
         self._mark(recorded.slow, recorded.well)
         self._wake.set()
-
-    def _disable_gone(self) -> None:
-        while self._gone:
-            tenant_id, endpoint_id = self._gone[0]
-            self._disable(tenant_id, endpoint_id, "gone")
-            self._gone.popleft()
-            self._close_endpoint(endpoint_id)
 
     def _mark(self, slow: frozenset[UUID], well: frozenset[UUID]) -> None:
         if not slow and not well:
@@ -285,17 +281,24 @@ class Turns:
         self._take_back(visit)
 
     def _take_back(self, visit: Visit) -> None:
+        taken = []
         for job in self._sender.drain(visit.lane):
             assert isinstance(job, Job)
             visit.jobs.pop(job.claimed.id, None)
+            visit.emptied = False
+            taken.append(job)
+        if visit.alone and taken:
+            self._claiming.unsend(taken)
 
     def _claim_more(self) -> None:
         now = time.monotonic()
         hungry = [visit for visit in self._all() if visit.hungry(now)]
         if self._stopping.is_set() or not hungry:
             return
-        for visit in [each for each in hungry if each.alone]:
-            self._submit(self._claiming.claim_alone(visit))
+        suspicious = [each for each in hungry if each.alone]
+        # One at a time, or the innocent would be blamed with the one that kills.
+        if suspicious and not any(each.alone and each.jobs for each in self._all()):
+            self._submit(self._claiming.claim_alone(suspicious[0]))
         ordinary = [each for each in hungry if not each.alone]
         for at in range(0, len(ordinary), ENDPOINTS_A_MESSAGE):
             with self._uow() as uow:

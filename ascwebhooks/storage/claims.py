@@ -106,6 +106,10 @@ _ALONE = text(
     " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending' RETURNING sent_alone"
 )
 
+_NOT_ALONE = text(
+    "UPDATE delivery SET sent_alone = greatest(sent_alone - 1, 0)"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+)
 _END = text(
     "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
     " completed_at = clock_timestamp()"
@@ -149,6 +153,10 @@ class ClaimRepository:
         """Count that a delivery is sent alone; return how often it was by now."""
         row = self._session.execute(_ALONE, {"ids": uuids([delivery_id])})
         return row.scalar_one_or_none()
+
+    def unmark_alone(self, delivery_ids: Sequence[UUID]) -> None:
+        """Take back that these were sent alone: they were not sent."""
+        self._session.execute(_NOT_ALONE, {"ids": uuids(delivery_ids)})
 
     def end(self, delivery_id: UUID, reason: DeadReason) -> None:
         """Dead-letter a pending delivery without an attempt."""

@@ -34,12 +34,22 @@ def copy(
         return
     statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
     lines = io.StringIO("".join([_line(row) for row in rows]))
-    cursor = session.connection().connection.cursor()
+    connection = session.connection()
+    cursor = connection.connection.cursor()
     try:
         cursor.copy_expert(statement, lines)
     except psycopg2.Error as error:
+        # What SQLAlchemy does for a statement of its own.
+        gone = bool(cursor.connection.closed)
+        if gone:
+            connection.invalidate(error)
         raise DBAPIError.instance(
-            statement, None, error, psycopg2.Error, hide_parameters=True
+            statement,
+            None,
+            error,
+            psycopg2.Error,
+            hide_parameters=True,
+            connection_invalidated=gone,
         ) from error
     finally:
         cursor.close()

@@ -23,6 +23,10 @@ class DataKeyRepository:
             )
         ).one_or_none()
 
+    def ring_keys(self) -> list[str]:
+        """Return the ids of the ring's keys that wrap any data key."""
+        return list(self._session.scalars(select(DataKey.ring_key).distinct()))
+
     def add(self, tenant_id: str, scope: str, ring_key: str, wrapped: bytes) -> None:
         """Add a key, unless another process was first."""
         self._session.execute(

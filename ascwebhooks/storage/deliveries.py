@@ -6,14 +6,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.arrays import uuids
 from ascwebhooks.storage.models import Attempt, Delivery
 from ascwebhooks.storage.results import affected
+
+_PENDING = text(
+    "SELECT id FROM delivery WHERE endpoint_id = :endpoint AND tenant_id = :tenant"
+    " AND status = 'pending' AND id >= :low AND id < :high"
+    " ORDER BY next_attempt_at, id LIMIT :limit"
+)
+# The ids as values: a subquery would have every partition looked into.
+_END = text(
+    "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
+    " completed_at = clock_timestamp()"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+)
 
 
 class DeliveryRepository:
@@ -115,24 +128,18 @@ class DeliveryRepository:
         ).all()
 
     def end_pending(
-        self, tenant_id: str, endpoint_id: UUID, reason: DeadReason, window: Window
+        self,
+        tenant_id: str,
+        endpoint_id: UUID,
+        reason: DeadReason,
+        window: Window,
+        limit: int,
     ) -> int:
-        """Dead-letter all that is pending at an endpoint; return how much it was."""
+        """Dead-letter what is pending at an endpoint; return how much it was."""
+        given = {"endpoint": endpoint_id, "tenant": tenant_id, "limit": limit}
+        chosen = self._session.execute(_PENDING, {**window._asdict(), **given})
         done = self._session.execute(
-            update(Delivery)
-            .where(
-                Delivery.id >= window.low,
-                Delivery.id < window.high,
-                Delivery.tenant_id == tenant_id,
-                Delivery.endpoint_id == endpoint_id,
-                Delivery.status == Status.PENDING,
-            )
-            .values(
-                status=Status.DEAD_LETTERED,
-                dead_reason=reason,
-                completed_at=func.clock_timestamp(),
-            )
-            .execution_options(synchronize_session=False)
+            _END, {"ids": uuids(chosen.scalars()), "reason": reason.value}
         )
         return affected(done)
 

@@ -34,6 +34,7 @@ class Health(NamedTuple):
     last_success_at: datetime | None
     last_failure_at: datetime | None
     slow: bool
+    abandoned_leases: int
     seen_at: datetime
 
 
@@ -42,6 +43,14 @@ class Due(NamedTuple):
 
     endpoint_id: UUID
     region: str
+
+
+class Ended(NamedTuple):
+    """An endpoint that takes no part in delivery any more."""
+
+    endpoint_id: UUID
+    tenant_id: str
+    state: str
 
 
 # A lease that is taken although it was never given back was abandoned.
@@ -78,17 +87,19 @@ _RELEASE = text(
 )
 _LOCK = text(
     "SELECT endpoint_id, lease_token, state, consecutive_failures, failing_since,"
-    " last_success_at, last_failure_at, slow, clock_timestamp() FROM mailbox"
+    " last_success_at, last_failure_at, slow, abandoned_leases, clock_timestamp()"
+    " FROM mailbox"
     " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE"
 )
 _SAVE = text(
     "UPDATE mailbox m SET consecutive_failures = w.failures,"
     " failing_since = w.since, last_success_at = w.success,"
-    " last_failure_at = w.failure, slow = w.slow"
+    " last_failure_at = w.failure, slow = w.slow, abandoned_leases = w.abandoned"
     " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]),"
     " CAST(:c3 AS int[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS timestamptz[]),"
-    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]), CAST(:c8 AS timestamptz[]))"
-    " AS w(id, token, state, failures, since, success, failure, slow, seen)"
+    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]), CAST(:c8 AS int[]),"
+    " CAST(:c9 AS timestamptz[])) AS"
+    " w(id, token, state, failures, since, success, failure, slow, abandoned, seen)"
     " WHERE m.endpoint_id = w.id"
 )
 # One probe of an index for each mailbox, not a pass over everything that is due.
@@ -121,6 +132,14 @@ _DUE_AGAIN = text(
     " AND d.id >= :low AND d.id < :high) due USING (endpoint_id)"
     " WHERE m.state = 'active'"
     " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
+)
+
+
+_ENDED = text(
+    "SELECT m.endpoint_id, m.tenant_id, m.state FROM mailbox m CROSS JOIN LATERAL"
+    " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
+    " AND d.status = 'pending' AND d.id >= :low AND d.id < :high LIMIT 1) left_over"
+    " WHERE m.state IN ('disabled', 'deleted')"
 )
 
 
@@ -176,6 +195,10 @@ class MailboxRepository:
             _DUE_AMONG, {**window._asdict(), "ids": uuids(endpoint_ids), "past": past}
         )
         return [Due(*row) for row in rows]
+
+    def ended(self, window: Window) -> list[Ended]:
+        """Return the disabled and deleted endpoints where something is pending."""
+        return [Ended(*row) for row in self._session.execute(_ENDED, window._asdict())]
 
     def due_again(self, past: timedelta, window: Window) -> list[Due]:
         """Return the endpoints whose retries fell due within the ``past``."""

@@ -53,10 +53,10 @@ class Stream:
         )
         return _entries(answer)
 
-    def mine(self, count: int) -> list[Entry]:
-        """Return what this reader was given and has not settled."""
+    def mine(self, count: int, after: bytes = b"0") -> list[Entry]:
+        """Return what this reader was given ``after`` an entry and has not settled."""
         answer = self._client.xreadgroup(
-            self._group, self._consumer, {self._stream: "0"}, count=count
+            self._group, self._consumer, {self._stream: after}, count=count
         )
         return _entries(answer)
 

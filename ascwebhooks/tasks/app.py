@@ -111,6 +111,7 @@ def _schedule() -> dict[str, dict[str, Any]]:
     every = {
         "ring_retries": 1.0,
         "sweep": 10.0,
+        "end_the_rest": 10.0,
         "keep_partitions": 600.0,
         "forget": 3600.0,
     }

@@ -18,6 +18,12 @@ def sweep(self: ServiceTask) -> None:
 
 
 @task()
+def end_the_rest(self: ServiceTask) -> None:
+    """Dead-letter what is pending at endpoints that take no part any more."""
+    self.services.endpoint_states.end_the_rest()
+
+
+@task()
 def keep_partitions(self: ServiceTask) -> None:
     """Make the days ahead and drop those past retention."""
     self.services.maintenance.keep_partitions()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from threading import Thread
 from typing import Any
 
 import structlog
 from celery import bootsteps
 from celery.apps.worker import Worker
 
+from ascwebhooks import vital
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.ingestion import Ingestion
@@ -36,7 +36,7 @@ class IngestionStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Start the reader."""
         self.ingestion: Ingestion = parent.app.services.make_ingestion()
-        self.thread = Thread(target=self.ingestion.run, name="ingestion", daemon=True)
+        self.thread = vital.thread(self.ingestion.run, "ingestion")
         self.thread.start()
 
     def stop(self, parent: Any) -> None:

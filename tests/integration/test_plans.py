@@ -186,7 +186,7 @@ WIDE = [
     (
         "deliveries.end_pending",
         lambda u: u.deliveries.end_pending(
-            "acme", ENDPOINT, DeadReason.ENDPOINT_DELETED, WINDOW
+            "acme", ENDPOINT, DeadReason.ENDPOINT_DELETED, WINDOW, 1_000
         ),
     ),
     ("deliveries.counts", lambda u: u.deliveries.counts(WINDOW)),

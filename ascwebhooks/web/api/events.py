@@ -16,7 +16,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
-from ascwebhooks.services.batches import Accepted, Verdict
+from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.batches import Accepted, Postponed, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import With
@@ -168,6 +169,9 @@ class Publishing(MethodView):
         verdicts = services().acceptance.accept(
             raws, via="http", tenant_id=caller().tenant_id
         )
+        if any(isinstance(each, Postponed) for each in verdicts):
+            # The others are kept; sent again they are duplicates.
+            raise Unavailable("events cannot be kept now; send the request again.")
         return _published(verdicts)
 
 
