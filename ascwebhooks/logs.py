@@ -32,14 +32,14 @@ def configure(level: str, log_format: str) -> None:
     ]
     people = log_format == "console"
     structlog.configure(
-        processors=[*shared, structlog.dev.ConsoleRenderer() if people else _bytes()],
+        processors=[*shared, _console() if people else _bytes()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr)
         if people
         else structlog.BytesLoggerFactory(file=cast(BinaryIO, _Unfailing())),
         cache_logger_on_first_use=True,
     )
-    last = structlog.dev.ConsoleRenderer() if people else _text()
+    last = _console() if people else _text()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -93,6 +93,13 @@ class _Unfailing:
     def flush(self) -> None:
         with suppress(OSError, ValueError):
             sys.stderr.buffer.flush()
+
+
+def _console() -> Any:
+    # structlog's own choice shows the values of local variables, secrets among them.
+    return structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def _bytes() -> Any:

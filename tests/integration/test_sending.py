@@ -919,3 +919,40 @@ def test_a_name_that_moved_is_followed_by_used_handles():
         assert go("a.test", port, f"+a.test:{port}:127.0.0.1") == f"127.0.0.1:{port}"
     transfer.curl.close()
     engine.close()
+
+
+def test_a_handle_that_moved_on_takes_no_other_ones_address_with_it():
+    """libcurl's cache is all handles': what one took out, another found missing."""
+    closing = HEAD + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    gate = threading.Semaphore(0)
+    table = {"a.test": ["127.0.0.1"], "b.test": ["127.0.0.1"]}
+
+    def together(sender, *hosts):
+        jobs = [Sent(f"http://{each}:{port}/") for each in hosts]
+        for job in jobs:
+            sender.submit(Lane(1), [job])
+        gate.release(len(jobs))
+        return [job.outcome() for job in jobs]
+
+    with (
+        Receiver(gated_answer(gate, closing)) as receiver,
+        running(getaddrinfo=resolving(table)) as sender,
+    ):
+        port = receiver.port
+        outcomes = together(sender, "a.test", "a.test")
+        outcomes += together(sender, "b.test")
+        outcomes += together(sender, "b.test", "a.test")
+        outcomes += together(sender, "a.test", "b.test")
+
+    assert [(each.status_code, each.error) for each in outcomes] == [(200, None)] * 7
+
+
+def gated_answer(gate, response):
+    """Answer as the gate lets through, so that several are out at once."""
+
+    def script(receiver, connection):
+        receiver.read_request(connection)
+        gate.acquire(timeout=IN_TIME_S)
+        connection.sendall(response)
+
+    return script
