@@ -7,6 +7,7 @@ the receiver had got and whose attempt was not recorded when the part broke.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from tests.waiting import wait_until
 
 EVENTS = 5_000
 ENDPOINTS = 10
+#: What an answer takes.  At 20 in flight to each endpoint it is 2,000 deliveries a
+#: second: all are accepted long before, and much is under way when things go wrong.
+SLOWLY_S = 0.1
 ALL = ("ingest", "deliver", "slow", "maintenance", "beat")
 DELIVERED = "SELECT count(*) FROM delivery WHERE status = 'delivered'"
 ATTEMPTS = "SELECT count(*) FROM attempt"
@@ -53,11 +57,13 @@ def in_doubt(run: Cluster, tally: Tally) -> int:
 
     Called when nothing delivers: what the receiver still has in hand is over soon.
     """
-    seen = [-1]
+    seen, since = -1, 0.0
 
     def quiet() -> bool:
-        before, seen[0] = seen[0], tally.requests
-        return before == seen[0]
+        nonlocal seen, since
+        if tally.requests != seen:
+            seen, since = tally.requests, time.monotonic()
+        return time.monotonic() - since > 5 * SLOWLY_S
 
     wait_until(quiet, 10, "the receiver is done with what it had")
     return tally.requests - run.query(ATTEMPTS)
@@ -70,7 +76,7 @@ def exactly_all(tally: Tally, count: int = EVENTS) -> None:
 def test_a_killed_delivery_worker(run: Cluster, record_property: Report) -> None:
     """kill -9 with 5,000 accepted deliveries under way."""
     tally = Tally()
-    with Receiver(on_delivery=tally.count, delay_s=0.02) as receiver:
+    with Receiver(on_delivery=tally.count, delay_s=SLOWLY_S) as receiver:
         run.tenant(receiver, ENDPOINTS)
         run.start(*ALL)
         publish(run)
@@ -90,7 +96,7 @@ def test_a_killed_delivery_worker(run: Cluster, record_property: Report) -> None
 def test_a_flushed_broker(run: Cluster, record_property: Report) -> None:
     """FLUSHALL once all 5,000 are accepted: rings, doors and the group are lost."""
     tally = Tally()
-    with Receiver(on_delivery=tally.count, delay_s=0.02) as receiver:
+    with Receiver(on_delivery=tally.count, delay_s=SLOWLY_S) as receiver:
         run.tenant(receiver, ENDPOINTS)
         run.start(*ALL)
         publish(run)
@@ -114,7 +120,7 @@ def test_a_broker_that_is_away_for_half_a_minute(
     """Publishers buffer, workers come back by themselves, nothing is lost."""
     tally = Tally()
     with (
-        Receiver(on_delivery=tally.count, delay_s=0.02) as receiver,
+        Receiver(on_delivery=tally.count, delay_s=SLOWLY_S) as receiver,
         Publisher(run.redis_url) as publisher,
     ):
         run.tenant(receiver, ENDPOINTS)
@@ -139,7 +145,7 @@ def test_a_restarted_database(
 ) -> None:
     """PostgreSQL away for five seconds, with deliveries under way."""
     tally = Tally()
-    with Receiver(on_delivery=tally.count, delay_s=0.02) as receiver:
+    with Receiver(on_delivery=tally.count, delay_s=SLOWLY_S) as receiver:
         run.tenant(receiver, ENDPOINTS)
         run.start(*ALL)
         publish(run)
