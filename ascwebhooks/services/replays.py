@@ -1,0 +1,404 @@
+"""Replays: sending again what had ended, as a whole, at a pace, under control.
+
+A replay is created with a cut-off and reopens, in batches and in the background
+(``services.walking``), what had ended by then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import EndpointState, Status
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
+from ascwebhooks.domain.ids import Kind, Window
+from ascwebhooks.domain.replays import MAX_IDS, REPLAYABLE, Plan, ReplayState
+from ascwebhooks.errors import Conflict, InvalidInput, NotFound
+from ascwebhooks.services.tenants import find_tenant
+from ascwebhooks.storage.dead_letters import DeadLetters
+from ascwebhooks.storage.models import Replay
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+#: Counting a million takes about a second; what takes longer is counted by walking.
+COUNT_WITHIN = timedelta(seconds=3)
+_OUTCOME_WITHIN = timedelta(seconds=2)
+_DAY = timedelta(days=1)
+#: An id's millisecond is never later than when its delivery ended, but for this.
+_SLACK = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a replay is about, as things stood at its cut-off.
+
+    Args:
+        total: How many deliveries; at least so many, unless it is exact.
+        is_exact: Whether counting came to its end in time.
+        count: How many of them can be reopened.
+        notes: What is to be known of the others, and of those that will wait.
+    """
+
+    total: int
+    is_exact: bool
+    count: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A replay, and what became of what it reopened; None if counting took too long."""
+
+    replay: Replay
+    plan: Plan
+    outcome: Mapping[str, int] | None = None
+    counted: Counted | None = None
+
+
+class Replays:
+    """Use cases of replays."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        *,
+        entropy: Callable[[int], bytes],
+        wake: Callable[[], None],
+        retention: timedelta,
+        count_within: timedelta = COUNT_WITHIN,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            entropy: Returns so many random bytes.
+            wake: Asks for a walker, after the commit; beat asks each second too.
+            retention: How long deliveries are kept.
+            count_within: How long counting may take at creation.
+        """
+        self._uow = uow
+        self._entropy = entropy
+        self._wake = wake
+        self._retention = retention
+        self._count_within = count_within
+
+    def preview(
+        self,
+        tenant_id: str,
+        *,
+        deliveries: Sequence[UUID] | None = None,
+        filter: DeliveryFilters | None = None,
+    ) -> Counted:
+        """Return what ``create`` would be about, and make nothing; see there."""
+        wanted = _wanted(deliveries, filter)
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return self._count(uow, tenant_id, deliveries, wanted, uow.now())
+
+    def create(
+        self,
+        tenant_id: str,
+        *,
+        deliveries: Sequence[UUID] | None = None,
+        filter: DeliveryFilters | None = None,
+        rate_per_s: int | None = None,
+        created_by: str = "",
+    ) -> Progress:
+        """Begin to send again what has ended by now.
+
+        Args:
+            tenant_id: Whose.
+            deliveries: Which; each may have ended in any way.
+            filter: Or what they have in common; dead letters unless its status says
+                otherwise.
+            rate_per_s: How many may fall due in a second.
+            created_by: Who asked.
+
+        Raises:
+            InvalidInput: If it is not either ids or a filter, or a value is no good.
+            NotFound: If there is no such tenant, or it has no such delivery.
+            Conflict: If retention has removed a delivery that is asked for by id.
+        """
+        wanted = _wanted(deliveries, filter)
+        if rate_per_s is not None and rate_per_s < 1:
+            raise InvalidInput("at least one a second.", field="rate_per_s")
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            now = uow.now()
+            counted = self._count(uow, tenant_id, deliveries, wanted, now)
+            plan = Plan(wanted, counted.is_exact)
+            replay = Replay(
+                id=ids.uuid7(_ms(now), self._entropy(10)),
+                tenant_id=tenant_id,
+                state=ReplayState.RUNNING,
+                criteria=msgspec.to_builtins(plan),
+                delivery_ids=None if deliveries is None else sorted(set(deliveries)),
+                rate_per_s=rate_per_s,
+                cutoff=now,
+                total=counted.total,
+                created_by=created_by,
+            )
+            uow.replays.add(replay)
+            uow.after_commit(self._wake)
+            uow.commit()
+        log.info("replay_created", total=counted.total, **_names(replay))
+        return Progress(replay, plan, {}, counted)
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None = None,
+        limit: int = 50,
+        state: str | None = None,
+    ) -> list[Progress]:
+        """Return a tenant's replays, the newest first.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            rows = uow.replays.page(tenant_id, after=after, limit=limit, state=state)
+        return [Progress(row, plan_of(row)) for row in rows]
+
+    def get(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Return how far a replay is, and what became of what it reopened.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+        """
+        with self._uow() as uow:
+            replay = _find(uow, tenant_id, replay_id)
+            return self._progress(uow, replay)
+
+    def pause(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Reopen no more for now; what was reopened goes out.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.PAUSED)
+
+    def resume(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Go on after a pause, from where it was.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.RUNNING)
+
+    def cancel(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Reopen no more, for good; what was reopened goes out.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.CANCELLED)
+
+    def dead_letters(self, tenant_id: str, **wanted: Any) -> Sequence[DeadLetters]:
+        """Return a tenant's dead letters by endpoint and reason.
+
+        Args:
+            tenant_id: Whose.
+            wanted: What narrows them (``DeliveryFilters``).
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            window = ids.window(uow.now(), self._retention)
+            filters = DeliveryFilters(**{**wanted, "status": Status.DEAD_LETTERED})  # type: ignore[typeddict-item]
+            return uow.dead_letters.groups(tenant_id, filters, window)
+
+    def _change(self, tenant_id: str, replay_id: UUID, state: ReplayState) -> Progress:
+        with self._uow() as uow:
+            # Whoever walks it holds this lock for a batch: it is waited for.
+            replay = _find(uow, tenant_id, replay_id, lock=True)
+            if replay.finished_at is not None:
+                raise Conflict(f"the replay is {replay.state} already.")
+            replay.state = state
+            if state is ReplayState.CANCELLED:
+                replay.finished_at = uow.now()
+            uow.flush()
+            progress = self._progress(uow, replay)
+            if state is ReplayState.RUNNING:
+                uow.after_commit(self._wake)
+            uow.commit()
+        log.info("replay_changed", state=state.value, **_names(replay))
+        return progress
+
+    def _progress(self, uow: UnitOfWork, replay: Replay) -> Progress:
+        plan = plan_of(replay)
+        window = window_of(replay, plan, self._retention)
+        outcome = uow.replays.outcome(replay, window, _OUTCOME_WITHIN)
+        return Progress(replay, plan, outcome)
+
+    def _count(
+        self,
+        uow: UnitOfWork,
+        tenant_id: str,
+        deliveries: Sequence[UUID] | None,
+        wanted: DeliveryFilters | None,
+        now: datetime,
+    ) -> Counted:
+        if wanted is not None:
+            return self._count_filter(uow, tenant_id, wanted, now)
+        return self._count_ids(uow, tenant_id, sorted(set(deliveries or ())), now)
+
+    def _count_filter(
+        self, uow: UnitOfWork, tenant_id: str, wanted: DeliveryFilters, now: datetime
+    ) -> Counted:
+        """Count a day after the other: of those that took too long nothing is known."""
+        counts: Counter[UUID] = Counter()
+        is_exact = True
+        deadline = now + self._count_within
+        for window in _days(_bounds(wanted, now, self._retention)):
+            found = uow.replays.count(
+                tenant_id, wanted, now, window, deadline - uow.now()
+            )
+            is_exact = is_exact and found is not None
+            counts.update(found or {})
+        return _counted(uow, tenant_id, counts, is_exact=is_exact)
+
+    def _count_ids(
+        self, uow: UnitOfWork, tenant_id: str, asked: list[UUID], now: datetime
+    ) -> Counted:
+        found = uow.replays.by_ids(tenant_id, asked)
+        missing = sorted(set(asked) - {each.id for each in found})
+        if missing:
+            self._refuse(missing, now)
+        ended = [each for each in found if each.completed_at is not None]
+        counts = Counter(each.endpoint_id for each in ended)
+        counted = _counted(uow, tenant_id, counts, is_exact=True)
+        pending = len(found) - len(ended)
+        notes = [f"{_many(pending)} pending already and skipped."] if pending else []
+        return Counted(len(asked), True, counted.count, (*notes, *counted.notes))
+
+    def _refuse(self, missing: list[UUID], now: datetime) -> None:
+        kept_since = (now - self._retention).date()
+        gone = [each for each in missing if ids.day(each) < kept_since]
+        shown = ids.show(Kind.DELIVERY, (gone or missing)[0])
+        if gone:
+            raise Conflict(
+                f"{len(gone)} of these deliveries were removed by retention after"
+                f" {self._retention.days} days, {shown} among them; nothing was"
+                " replayed."
+            )
+        raise NotFound(f"there is no delivery {shown}; nothing was replayed.")
+
+
+def plan_of(replay: Replay) -> Plan:
+    """Return what a replay was asked for."""
+    return msgspec.convert(replay.criteria, Plan)
+
+
+def window_of(replay: Replay, plan: Plan, retention: timedelta) -> Window:
+    """Return the bounds of what a replay by filter is about."""
+    return _bounds(plan.filter or {}, replay.cutoff, retention)
+
+
+def _bounds(wanted: DeliveryFilters, cutoff: datetime, retention: timedelta) -> Window:
+    low = max(
+        cutoff - retention - _DAY, wanted.get("since") or cutoff - retention - _DAY
+    )
+    high = min(cutoff + _SLACK, wanted.get("until") or cutoff + _SLACK)
+    return Window(ids.lowest(low), ids.lowest(high))
+
+
+def _days(window: Window) -> list[Window]:
+    """Return a window cut at each midnight, where partitions are."""
+    found, low = [], window.low
+    while low < window.high:
+        start = ids.moment(low).replace(hour=0, minute=0, second=0, microsecond=0)
+        high = min(window.high, ids.lowest(start + _DAY))
+        found.append(Window(low, high))
+        low = high
+    return found
+
+
+def _wanted(
+    deliveries: Sequence[UUID] | None, filter: DeliveryFilters | None
+) -> DeliveryFilters | None:
+    if (deliveries is None) == (filter is None):
+        raise InvalidInput("give either deliveries or a filter.", field="deliveries")
+    if filter is None:
+        if not 1 <= len(deliveries or ()) <= MAX_IDS:
+            raise InvalidInput(f"1 to {MAX_IDS} ids.", field="deliveries")
+        return None
+    given = {name: value for name, value in filter.items() if value is not None}
+    wanted = msgspec.convert(
+        {"status": Status.DEAD_LETTERED.value, **given}, DeliveryFilters
+    )
+    if wanted["status"] not in REPLAYABLE:
+        raise InvalidInput(
+            f"what is {wanted['status']} cannot be replayed.", field="filter.status"
+        )
+    since, until = wanted.get("since"), wanted.get("until")
+    if since and until and since >= until:
+        raise InvalidInput("since is not before until.", field="filter.since")
+    return wanted
+
+
+def _counted(
+    uow: UnitOfWork, tenant_id: str, counts: Counter[UUID], *, is_exact: bool
+) -> Counted:
+    allowed = find_tenant(uow, tenant_id).allowed_regions
+    open_: Counter[str] = Counter()
+    notes = []
+    for place in uow.replays.places(tenant_id, counts, lock=False):
+        many = _many(counts[place.endpoint_id])
+        shown = ids.show(Kind.ENDPOINT, place.endpoint_id)
+        if place.state in (EndpointState.DISABLED, EndpointState.DELETED):
+            after = "; resume it and replay again" if place.state == "disabled" else ""
+            notes.append(f"{many} skipped: {shown} is {place.state}{after}.")
+        elif place.region not in allowed:
+            notes.append(
+                f"{many} skipped: {shown} is in {place.region!r}, which is no"
+                " longer allowed."
+            )
+        else:
+            open_[place.state] += counts[place.endpoint_id]
+            if place.state == EndpointState.PAUSED:
+                notes.append(f"{many} made pending and wait: {shown} is paused.")
+    if not is_exact:
+        notes.append("Counting took too long: there are more, found while it runs.")
+    return Counted(counts.total(), is_exact, open_.total(), tuple(notes))
+
+
+def _many(count: int) -> str:
+    return "1 delivery is" if count == 1 else f"{count} deliveries are"
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _names(replay: Replay) -> dict[str, Any]:
+    return {
+        "tenant_id": replay.tenant_id,
+        "replay_id": ids.show(Kind.REPLAY, replay.id),
+    }
+
+
+def _find(
+    uow: UnitOfWork, tenant_id: str, replay_id: UUID, *, lock: bool = False
+) -> Replay:
+    find_tenant(uow, tenant_id)
+    replay = uow.replays.find(tenant_id, replay_id, lock=lock)
+    if replay is None:
+        raise NotFound(f"there is no replay {ids.show(Kind.REPLAY, replay_id)}.")
+    return replay
