@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Unpack, cast
 from uuid import UUID
 
 import msgspec
@@ -208,7 +208,9 @@ class Replays:
         """
         return self._change(tenant_id, replay_id, ReplayState.CANCELLED)
 
-    def dead_letters(self, tenant_id: str, **wanted: Any) -> Sequence[DeadLetters]:
+    def dead_letters(
+        self, tenant_id: str, **wanted: Unpack[DeliveryFilters]
+    ) -> Sequence[DeadLetters]:
         """Return a tenant's dead letters by endpoint and reason.
 
         Args:
@@ -221,8 +223,8 @@ class Replays:
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
             window = ids.window(uow.now(), self._retention)
-            filters = DeliveryFilters(**{**wanted, "status": Status.DEAD_LETTERED})  # type: ignore[typeddict-item]
-            return uow.dead_letters.groups(tenant_id, filters, window)
+            wanted["status"] = Status.DEAD_LETTERED
+            return uow.dead_letters.groups(tenant_id, wanted, window)
 
     def _change(self, tenant_id: str, replay_id: UUID, state: ReplayState) -> Progress:
         with self._uow() as uow:
@@ -340,12 +342,11 @@ def _wanted(
             raise InvalidInput(f"1 to {MAX_IDS} ids.", field="deliveries")
         return None
     given = {name: value for name, value in filter.items() if value is not None}
-    wanted = msgspec.convert(
-        {"status": Status.DEAD_LETTERED.value, **given}, DeliveryFilters
-    )
-    if wanted["status"] not in REPLAYABLE:
+    status = str(given.pop("status", Status.DEAD_LETTERED))
+    wanted = cast(DeliveryFilters, {"status": status, **given})
+    if status not in REPLAYABLE:
         raise InvalidInput(
-            f"what is {wanted['status']} cannot be replayed.", field="filter.status"
+            f"what is {status} cannot be replayed.", field="filter.status"
         )
     since, until = wanted.get("since"), wanted.get("until")
     if since and until and since >= until:

@@ -23,10 +23,10 @@ class DeadLetters(NamedTuple):
     """
 
     endpoint_id: UUID
-    dead_reason: str
-    count: int
-    first: datetime
-    last: datetime
+    dead_reason: str | None
+    deliveries: int
+    first: datetime | None
+    last: datetime | None
 
 
 class DeadLetterRepository:

@@ -264,7 +264,7 @@ class ReplayRepository:
         return _Bounded(self._session, within)
 
 
-class _TookTooLong(Exception):  # noqa: N818 - caught in here
+class _TookTooLong(Exception):
     """A statement was given up."""
 
 
@@ -286,6 +286,6 @@ class _Bounded:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         # Rolling back to the savepoint takes the timeout back too.
         self._savepoint.rollback()
-        if isinstance(error, DBAPIError):
-            if getattr(error.orig, "pgcode", None) == _CANCELED_BY_TIMEOUT:
-                raise _TookTooLong from error
+        orig = error.orig if isinstance(error, DBAPIError) else None
+        if getattr(orig, "pgcode", None) == _CANCELED_BY_TIMEOUT:
+            raise _TookTooLong from error
