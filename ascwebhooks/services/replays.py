@@ -171,6 +171,16 @@ class Replays:
             rows = uow.replays.page(tenant_id, after=after, limit=limit, state=state)
         return [Progress(row, plan_of(row)) for row in rows]
 
+    def look(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Return how far a replay is: as ``get``, without what became of it.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+        """
+        with self._uow() as uow:
+            replay = _find(uow, tenant_id, replay_id)
+        return Progress(replay, plan_of(replay))
+
     def get(self, tenant_id: str, replay_id: UUID) -> Progress:
         """Return how far a replay is, and what became of what it reopened.
 
