@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ascwebhooks.cli import output, replays, rows
+from ascwebhooks.cli import following, output, replays, rows
 from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import (
     cursor_option,
@@ -53,7 +53,7 @@ def dead_letters() -> None:
 @until_option
 @json_option
 @pass_tools
-def list_(tools: Tools, *, tenant: str, json_wanted: bool, **narrow: Any) -> None:
+def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> None:
     """List dead letters by endpoint and reason, with when they first and last died."""
     wanted = replays.filters(**narrow)
     groups = tools.services.replays.dead_letters(tenant, **wanted)
@@ -117,6 +117,7 @@ def show(
 @pass_tools
 def replay_(
     tools: Tools,
+    /,
     *,
     tenant: str,
     rate_per_s: int | None,
@@ -126,7 +127,14 @@ def replay_(
 ) -> None:
     """Replay dead letters: all of them, or those that the options describe."""
     what = {"filter": replays.filters(**narrow)}
-    replays.run(tools, tenant, what, rate_per_s, dry_run, json_wanted)
+    following.run(
+        tools,
+        tenant,
+        what,
+        rate_per_s=rate_per_s,
+        dry_run=dry_run,
+        json_wanted=json_wanted,
+    )
 
 
 def _group(group: Any) -> rows.Row:

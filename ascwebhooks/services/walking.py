@@ -26,7 +26,7 @@ from ascwebhooks.domain.replays import (
     Step,
     next_step,
 )
-from ascwebhooks.services.replays import plan_of, window_of
+from ascwebhooks.services.replay_counts import plan_of, window_of
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.models import Replay
 from ascwebhooks.storage.replays import Candidate

@@ -13,6 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.replays import BATCH
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
+from ascwebhooks.services.replay_counts import Counting
 from ascwebhooks.services.replays import Replays
 from tests.integration.dead import plant
 from tests.waiting import wait_until
@@ -565,7 +566,7 @@ def test_counting_that_takes_too_long_says_so_and_is_made_up_for(pipeline):
         entropy=os.urandom,
         wake=lambda: None,
         retention=timedelta(days=30),
-        count_within=timedelta(0),
+        counting=Counting(timedelta(days=30), within=timedelta(0)),
     )
     # A lock on the table makes any count too long, whatever the machine.
     with pipeline.engine.begin() as connection:

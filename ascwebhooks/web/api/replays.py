@@ -13,7 +13,8 @@ from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.replays import MAX_IDS, REPLAYABLE, ReplayState
-from ascwebhooks.services.replays import Counted, Progress
+from ascwebhooks.services.replay_counts import Counted
+from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import With
 from ascwebhooks.web.api import blueprints
