@@ -33,12 +33,14 @@ from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.walking import Walking
 from ascwebhooks.settings import Settings
 from ascwebhooks.settings import read as settings_of
 from ascwebhooks.storage import migrate
@@ -46,7 +48,13 @@ from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.engine import make_engine, make_redis
 from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
-from ascwebhooks.tasks.app import App, deliver_queue, make_celery, publisher
+from ascwebhooks.tasks.app import (
+    App,
+    deliver_queue,
+    make_celery,
+    publisher,
+    walkers_bell,
+)
 from ascwebhooks.tasks.beat import run_beat
 from ascwebhooks.tasks.worker import run_worker
 from ascwebhooks.web.app import create_app
@@ -187,9 +195,16 @@ class Parts:
                 days_ahead=settings.partitions_ahead_days,
             ),
             rejected_events=RejectedEvents(uow, sealing),
+            replays=Replays(
+                uow,
+                entropy=os.urandom,
+                wake=walkers_bell(self.celery),
+                retention=self.retention,
+            ),
             rings=rings,
             secrets=secrets,
             tenants=Tenants(uow, states.end),
+            walking=Walking(uow, ring=rings.ring, retention=self.retention),
             make_ingestion=lambda: Ingestion(
                 self.stream(), acceptance, settings.ingest_batch
             ),

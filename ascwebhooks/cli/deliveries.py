@@ -18,7 +18,7 @@ from ascwebhooks.cli.options import (
     until_option,
 )
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
 from ascwebhooks.domain.ids import Kind
 
 _COLUMNS = (
@@ -35,7 +35,7 @@ _ATTEMPT_COLUMNS = ("started_at", "status_code", "error", "total_ms", "address")
 
 @click.group()
 def deliveries() -> None:
-    """List, show and retry deliveries."""
+    """List, show, retry and cancel deliveries."""
 
 
 @deliveries.command("list")
@@ -43,6 +43,19 @@ def deliveries() -> None:
 @click.option("--status", type=click.Choice([each.value for each in Status]))
 @click.option("--endpoint", "endpoint_id", metavar="ID", help="To this endpoint.")
 @click.option("--event-type", help="Of exactly this type.")
+@click.option(
+    "--error",
+    type=click.Choice([each.value for each in ErrorClass]),
+    help="Whose last attempt failed like this.",
+)
+@click.option("--status-code", type=int, help="Whose last answer was this.")
+@click.option(
+    "--reason",
+    "dead_reason",
+    type=click.Choice([each.value for each in DeadReason]),
+    help="That died of this.",
+)
+@click.option("--replay", "replay_id", metavar="ID", help="Reopened by this replay.")
 @since_option
 @until_option
 @limit_option
@@ -56,6 +69,10 @@ def list_(
     status: str | None,
     endpoint_id: str | None,
     event_type: str | None,
+    error: str | None,
+    status_code: int | None,
+    dead_reason: str | None,
+    replay_id: str | None,
     since: datetime | None,
     until: datetime | None,
     limit: int,
@@ -70,6 +87,10 @@ def list_(
         status=None if status is None else Status(status),
         endpoint_id=id_of(Kind.ENDPOINT, endpoint_id),
         event_type=event_type,
+        error=error,
+        status_code=status_code,
+        dead_reason=dead_reason,
+        replay_id=id_of(Kind.REPLAY, replay_id),
         since=since,
         until=until,
     )
@@ -103,4 +124,15 @@ def show(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) -> N
 def retry(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) -> None:
     """Make a delivery due now: a pending one as it is, any other anew."""
     row = tools.services.deliveries.retry(tenant, ids.read(Kind.DELIVERY, delivery_id))
+    output.details(rows.delivery(row), json_wanted=json_wanted)
+
+
+@deliveries.command()
+@click.argument("delivery_id")
+@tenant_option
+@json_option
+@pass_tools
+def cancel(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) -> None:
+    """Cancel a pending delivery: it is not tried again."""
+    row = tools.services.deliveries.cancel(tenant, ids.read(Kind.DELIVERY, delivery_id))
     output.details(rows.delivery(row), json_wanted=json_wanted)

@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.dead_letters import dead_letters
 from ascwebhooks.cli.deliveries import deliveries
 from ascwebhooks.cli.doctor import doctor
 from ascwebhooks.cli.endpoints import endpoints
@@ -19,6 +20,7 @@ from ascwebhooks.cli.events import events
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
 from ascwebhooks.cli.rejected_events import rejected_events
+from ascwebhooks.cli.replays import replay
 from ascwebhooks.cli.send import send
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
@@ -59,6 +61,8 @@ for _command in (
     endpoints,
     events,
     deliveries,
+    dead_letters,
+    replay,
     rejected_events,
     doctor,
     env,

@@ -108,6 +108,9 @@ def delivery(row: Any) -> Row:
         "last_status_code": row.last_status_code,
         "last_error": row.last_error,
         "dead_reason": row.dead_reason,
+        "replay_id": None
+        if row.replay_id is None
+        else shown(Kind.REPLAY, row.replay_id),
         "completed_at": moment(row.completed_at),
     }
 

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     SECRET = "sec"  # noqa: S105 - a prefix
     API_KEY = "key"
     REJECTED_EVENT = "rej"
+    REPLAY = "rpl"
 
 
 def uuid7(ms: int, random: bytes) -> UUID:

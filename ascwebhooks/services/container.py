@@ -15,10 +15,12 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.walking import Walking
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class Services:
     keys: Keys
     maintenance: Maintenance
     rejected_events: RejectedEvents
+    replays: Replays
     rings: Rings
     secrets: Secrets
     tenants: Tenants
+    walking: Walking
     make_ingestion: Callable[[], Ingestion]
     make_turns: Callable[[str, bool], Turns]
     close: Callable[[], None]

@@ -1,16 +1,17 @@
-"""Deliveries: finding them, reading their attempts, retrying them by hand."""
+"""Deliveries: finding them, reading their attempts, retrying and cancelling one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Unpack
 from uuid import UUID
 
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import EndpointState, Status
+from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import Conflict, NotFound
@@ -64,11 +65,7 @@ class Deliveries:
         *,
         after: UUID | None = None,
         limit: int = 50,
-        status: Status | None = None,
-        endpoint_id: UUID | None = None,
-        event_type: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        **wanted: Unpack[DeliveryFilters],
     ) -> Sequence[Delivery]:
         """Return a tenant's deliveries, the newest first (``storage.deliveries``).
 
@@ -77,16 +74,7 @@ class Deliveries:
         """
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
-            return uow.deliveries.page(
-                tenant_id,
-                after=after,
-                limit=limit,
-                status=status,
-                endpoint_id=endpoint_id,
-                event_type=event_type,
-                since=since,
-                until=until,
-            )
+            return uow.deliveries.page(tenant_id, after=after, limit=limit, **wanted)
 
     def get(self, tenant_id: str, delivery_id: UUID) -> DeliveryWithAttempts:
         """Return a delivery with its attempts, opened.
@@ -111,7 +99,8 @@ class Deliveries:
 
         Raises:
             NotFound: If the tenant has no such delivery.
-            Conflict: If its endpoint is disabled or deleted.
+            Conflict: If its endpoint is disabled or deleted, or in a region that the
+                tenant no longer allows.
         """
         with self._uow() as uow:
             delivery = _find(uow, tenant_id, delivery_id)
@@ -124,12 +113,44 @@ class Deliveries:
             box = uow.mailboxes.lock([endpoint.id])[0]
             if box.state not in (EndpointState.ACTIVE, EndpointState.PAUSED):
                 raise Conflict("the delivery's endpoint was disabled a moment ago.")
+            if endpoint.region not in find_tenant(uow, tenant_id).allowed_regions:
+                raise Conflict(
+                    f"the tenant no longer allows {endpoint.region!r}, the region of"
+                    " the delivery's endpoint."
+                )
             delivery = uow.deliveries.reopen(tenant_id, delivery_id)
             due = Due(endpoint.id, endpoint.region)
             uow.after_commit(lambda: self._ring([due]))
             uow.commit()
         log.info(
             "delivery_retried_by_hand",
+            tenant_id=tenant_id,
+            delivery_id=ids.show(Kind.DELIVERY, delivery_id),
+        )
+        return delivery
+
+    def cancel(self, tenant_id: str, delivery_id: UUID) -> Delivery:
+        """Cancel a pending delivery: it is not tried again.
+
+        A request that is out meanwhile stays as an attempt and changes nothing.
+        What waits behind it at an endpoint in order goes on.
+
+        Raises:
+            NotFound: If the tenant has no such delivery.
+            Conflict: If it has ended already.
+        """
+        with self._uow() as uow:
+            delivery = uow.deliveries.cancel(tenant_id, delivery_id)
+            if delivery is None:
+                ended = _find(uow, tenant_id, delivery_id)
+                raise Conflict(f"the delivery is {ended.status} already.")
+            endpoint = uow.endpoints.find(tenant_id, delivery.endpoint_id)
+            if endpoint is not None:
+                due = Due(endpoint.id, endpoint.region)
+                uow.after_commit(lambda: self._ring([due]))
+            uow.commit()
+        log.info(
+            "delivery_cancelled",
             tenant_id=tenant_id,
             delivery_id=ids.show(Kind.DELIVERY, delivery_id),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import case, func, select, text, update
@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Status
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.arrays import uuids
+from ascwebhooks.storage.delivery_filters import conditions
 from ascwebhooks.storage.models import Attempt, Delivery
 from ascwebhooks.storage.results import affected
 
@@ -92,11 +94,7 @@ class DeliveryRepository:
         *,
         after: UUID | None,
         limit: int,
-        status: str | None = None,
-        endpoint_id: UUID | None = None,
-        event_type: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        **wanted: Unpack[DeliveryFilters],
     ) -> Sequence[Delivery]:
         """Return a tenant's deliveries, the newest first.
 
@@ -104,28 +102,34 @@ class DeliveryRepository:
             tenant_id: Whose.
             after: The last id of the page before, or None for the first.
             limit: How many.
-            status: Only those with this status.
-            endpoint_id: Only those to this endpoint.
-            event_type: Only those of events of this type.
-            since: Of events accepted at or after this time.
-            until: Of events accepted before this time.
+            wanted: Which.
         """
-        query = select(Delivery).where(Delivery.tenant_id == tenant_id)
-        if status is not None:
-            query = query.where(Delivery.status == status)
-        if endpoint_id is not None:
-            query = query.where(Delivery.endpoint_id == endpoint_id)
-        if event_type is not None:
-            query = query.where(Delivery.event_type == event_type)
-        if since is not None:
-            query = query.where(Delivery.id >= ids.lowest(since))
-        if until is not None:
-            query = query.where(Delivery.id < ids.lowest(until))
+        query = select(Delivery).where(*conditions(tenant_id, wanted))
         if after is not None:
             query = query.where(Delivery.id < after)
         return self._session.scalars(
             query.order_by(Delivery.id.desc()).limit(limit)
         ).all()
+
+    def cancel(self, tenant_id: str, delivery_id: UUID) -> Delivery | None:
+        """Cancel a pending delivery; return it, or None if it is not pending.
+
+        Whoever records a result of it meanwhile is waited for, or waits.
+        """
+        return self._session.scalars(
+            update(Delivery)
+            .where(
+                Delivery.id == delivery_id,
+                Delivery.tenant_id == tenant_id,
+                Delivery.status == Status.PENDING,
+            )
+            .values(status=Status.CANCELLED, completed_at=func.clock_timestamp())
+            .returning(Delivery),
+            execution_options={
+                "synchronize_session": False,
+                "populate_existing": True,
+            },
+        ).one_or_none()
 
     def end_pending(
         self,

@@ -372,7 +372,8 @@ class DataKey(Base):
 class Replay(Base):
     """A wish to send dead letters again, and how far it has got.
 
-    ``criteria`` is the filter as it was given, or ``{}`` with ``delivery_ids``.
+    ``criteria`` is a ``domain.replays.Plan``: the filter as it was given, and no
+    filter with ``delivery_ids``.
     What was dead at ``cutoff`` is reopened once each, in the order of ids;
     ``cursor`` is the last one that was looked at.
     """

@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.storage.claims import ClaimRepository
 from ascwebhooks.storage.data_keys import DataKeyRepository
+from ascwebhooks.storage.dead_letters import DeadLetterRepository
 from ascwebhooks.storage.deliveries import DeliveryRepository
 from ascwebhooks.storage.endpoints import EndpointRepository
 from ascwebhooks.storage.events import EventRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
+from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.tenants import TenantRepository
 
 log = structlog.get_logger()
@@ -63,6 +65,8 @@ class UnitOfWork:
         self.rejected_events = RejectedEventRepository(session)
         self.keys = ApiKeyRepository(session)
         self.data_keys = DataKeyRepository(session)
+        self.replays = ReplayRepository(session)
+        self.dead_letters = DeadLetterRepository(session)
         return self
 
     def __exit__(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
+import structlog
 from celery import Celery, Task, shared_task
 from kombu import Queue
 
@@ -13,11 +15,14 @@ from ascwebhooks.services.container import Services
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.tasks.consumer import QuickConsumer
 
+log = structlog.get_logger()
+
 P = ParamSpec("P")
 
 MAINTENANCE_QUEUE = "maintenance"
 #: A ring that nobody took in this time is worth nothing: the sweeper rang again.
 RING_EXPIRES_S = 30
+_WALK = "ascwebhooks.tasks.maintenance.walk_replays"
 
 
 def deliver_queue(region: str, *, slow: bool) -> str:
@@ -110,6 +115,7 @@ def _schedule() -> dict[str, dict[str, Any]]:
     """Return what beat sends; late is worthless, so each expires before the next."""
     every = {
         "ring_retries": 1.0,
+        "walk_replays": 1.0,
         "sweep": 10.0,
         "end_the_rest": 10.0,
         "keep_partitions": 600.0,
@@ -151,3 +157,21 @@ def publisher(app: Celery) -> Callable[[Sequence[UUID], str, bool], None]:
         )
 
     return publish
+
+
+def walkers_bell(app: App) -> Callable[[], None]:
+    """Return what asks for a walker of replays, and returns at once.
+
+    A broker that is frozen blocks a publish for seconds, and losing this one is
+    harmless: beat asks each second.
+    """
+
+    def publish() -> None:
+        try:
+            app.send_task(
+                _WALK, queue=MAINTENANCE_QUEUE, expires=RING_EXPIRES_S, retry=False
+            )
+        except Exception as error:  # noqa: BLE001 - a thread's edge
+            log.warning("walkers_not_rung", error=repr(error))
+
+    return lambda: Thread(target=publish, name="walkers-bell", daemon=True).start()

@@ -33,3 +33,9 @@ def keep_partitions(self: ServiceTask) -> None:
 def forget(self: ServiceTask) -> None:
     """Delete dedupe keys and rejected events that are past their time."""
     self.services.maintenance.forget()
+
+
+@task()
+def walk_replays(self: ServiceTask) -> None:
+    """Reopen what running replays come to next."""
+    self.services.walking.walk()

@@ -16,6 +16,7 @@ ROOT = "/api/v1"
 P, R, O, A = Permission  # noqa: E741 - publish, read, operate, administer
 T = "/tenants/<tenant_id>"
 EP, EVT = f"{T}/endpoints/<endpoint_id>", f"{T}/events/<event_id>"
+RPL = f"{T}/replays/<replay_id>"
 DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 
 #: What each route needs, as the contract has it; a new route has to stand here.
@@ -39,6 +40,13 @@ NEEDED = {
     ("GET", f"{T}/deliveries"): R,
     ("GET", DLV): R,
     ("POST", f"{DLV}/retry"): O,
+    ("POST", f"{DLV}/cancel"): O,
+    ("GET", f"{T}/replays"): R,
+    ("POST", f"{T}/replays"): O,
+    ("GET", RPL): R,
+    ("POST", f"{RPL}/pause"): O,
+    ("POST", f"{RPL}/resume"): O,
+    ("POST", f"{RPL}/cancel"): O,
     ("GET", f"{T}/rejected-events"): R,
     ("GET", REJ): R,
     ("DELETE", REJ): A,
@@ -80,6 +88,9 @@ def places(api, event):
         "<event_id>": first(api, "events"),
         "<delivery_id>": first(api, "deliveries"),
         "<rejected_id>": first(api, "rejected-events"),
+        "<replay_id>": api.post(f"/tenants/{TENANT}/replays", {"filter": {}}).json[
+            "id"
+        ],
         "<key_id>": api.get("/keys").json["items"][0]["id"],
     }
 
@@ -145,7 +156,7 @@ def test_another_tenants_things_below_ones_own_tenant_are_404(api, places):
             continue
         answered = other.ask(method, filled(rule, places | {"<tenant_id>": "globex"}))
         assert answered.status_code == 404, (method, rule)
-    for kind in ("endpoints", "events", "deliveries", "rejected-events"):
+    for kind in ("endpoints", "events", "deliveries", "replays", "rejected-events"):
         assert other.get(f"/tenants/globex/{kind}").json["items"] == []
         assert api.get(f"/tenants/{TENANT}/{kind}").json["items"], "nothing was changed"
 

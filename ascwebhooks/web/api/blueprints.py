@@ -24,6 +24,7 @@ Views = TypeVar("Views", bound=type[MethodView])
 class StrictParser(FlaskParser):
     """Refuses what it does not know: a misspelt filter must not list everything."""
 
+    max_body_bytes = bodies.MAX_BODY_BYTES
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
         "json": RAISE,
@@ -31,7 +32,7 @@ class StrictParser(FlaskParser):
     }
 
     def _raw_load_json(self, req: flask.Request) -> Any:
-        body = bodies.read(req)
+        body = bodies.read(req, self.max_body_bytes)
         if not body:
             return missing
         if not req.is_json:

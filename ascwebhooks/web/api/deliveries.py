@@ -9,7 +9,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields, post_dump, validate
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
@@ -38,6 +38,7 @@ class DeliverySchema(Schema):
     last_status_code = fields.Integer(allow_none=True)
     last_error = fields.String(allow_none=True)
     dead_reason = fields.String(allow_none=True)
+    replay_id = Id(Kind.REPLAY, allow_none=True)
     created_at = MomentOfId()
     completed_at = Moment(allow_none=True)
 
@@ -98,6 +99,18 @@ class DeliveryQuery(PageQuery):
     event_type = Text()
     since = Moment(metadata={"description": "Of events accepted then or later."})
     until = Moment(metadata={"description": "Of events accepted before."})
+    error = fields.String(
+        validate=validate.OneOf([*ErrorClass]),
+        metadata={"description": "What went wrong with the last attempt."},
+    )
+    status_code = fields.Integer(
+        validate=validate.Range(100, 999),
+        metadata={"description": "What the last attempt was answered."},
+    )
+    dead_reason = fields.String(validate=validate.OneOf([*DeadReason]))
+    replay_id = Id(
+        Kind.REPLAY, metadata={"description": "Reopened by this replay last."}
+    )
 
 
 def _id(text: str) -> Any:
@@ -137,6 +150,17 @@ class Retry(MethodView):
     def post(self, tenant_id: str, delivery_id: str) -> object:
         """Make a delivery due now; one that had ended begins its schedule again."""
         return services().deliveries.retry(tenant_id, _id(delivery_id))
+
+
+@blp.route(f"{_ROOT}/<delivery_id>/cancel")
+class Cancel(MethodView):
+    """Giving up by hand."""
+
+    @needs(Permission.OPERATE)
+    @blp.response(200, DeliverySchema)
+    def post(self, tenant_id: str, delivery_id: str) -> object:
+        """Cancel a pending delivery; a result that is on its way changes nothing."""
+        return services().deliveries.cancel(tenant_id, _id(delivery_id))
 
 
 def _attempts(found: DeliveryWithAttempts) -> list[dict[str, Any]]:

@@ -1,0 +1,281 @@
+"""Replays: sending again what had ended, as a whole, at a pace, under control.
+
+A replay is created with a cut-off and reopens, in batches and in the background
+(``services.walking``), what had ended by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Unpack, cast
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.replays import MAX_IDS, REPLAYABLE, Plan, ReplayState
+from ascwebhooks.errors import Conflict, InvalidInput, NotFound
+from ascwebhooks.services.replay_counts import Counted, Counting, plan_of, window_of
+from ascwebhooks.services.tenants import find_tenant
+from ascwebhooks.storage.dead_letters import DeadLetters
+from ascwebhooks.storage.models import Replay
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+_OUTCOME_WITHIN = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A replay, and what became of what it reopened; None if counting took too long."""
+
+    replay: Replay
+    plan: Plan
+    outcome: Mapping[str, int] | None = None
+    counted: Counted | None = None
+
+
+class Replays:
+    """Use cases of replays."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        *,
+        entropy: Callable[[int], bytes],
+        wake: Callable[[], None],
+        retention: timedelta,
+        counting: Counting | None = None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            entropy: Returns so many random bytes.
+            wake: Asks for a walker, after the commit; beat asks each second too.
+            retention: How long deliveries are kept.
+            counting: Counts what a replay is about; by default in ``COUNT_WITHIN``.
+        """
+        self._uow = uow
+        self._entropy = entropy
+        self._wake = wake
+        self._retention = retention
+        self._counting = counting or Counting(retention)
+
+    def preview(
+        self,
+        tenant_id: str,
+        *,
+        deliveries: Sequence[UUID] | None = None,
+        filter: DeliveryFilters | None = None,
+    ) -> Counted:
+        """Return what ``create`` would be about, and make nothing; see there."""
+        wanted = _wanted(deliveries, filter)
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return self._counting.count(uow, tenant_id, deliveries, wanted, uow.now())
+
+    def create(
+        self,
+        tenant_id: str,
+        *,
+        deliveries: Sequence[UUID] | None = None,
+        filter: DeliveryFilters | None = None,
+        rate_per_s: int | None = None,
+        created_by: str = "",
+    ) -> Progress:
+        """Begin to send again what has ended by now.
+
+        Args:
+            tenant_id: Whose.
+            deliveries: Which; each may have ended in any way.
+            filter: Or what they have in common; dead letters unless its status says
+                otherwise.
+            rate_per_s: How many may fall due in a second.
+            created_by: Who asked.
+
+        Raises:
+            InvalidInput: If it is not either ids or a filter, or a value is no good.
+            NotFound: If there is no such tenant, or it has no such delivery.
+            Conflict: If retention has removed a delivery that is asked for by id.
+        """
+        wanted = _wanted(deliveries, filter)
+        if rate_per_s is not None and rate_per_s < 1:
+            raise InvalidInput("at least one a second.", field="rate_per_s")
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            now = uow.now()
+            counted = self._counting.count(uow, tenant_id, deliveries, wanted, now)
+            plan = Plan(wanted, counted.is_exact)
+            replay = Replay(
+                id=ids.uuid7(_ms(now), self._entropy(10)),
+                tenant_id=tenant_id,
+                state=ReplayState.RUNNING,
+                criteria=msgspec.to_builtins(plan),
+                delivery_ids=None if deliveries is None else sorted(set(deliveries)),
+                rate_per_s=rate_per_s,
+                cutoff=now,
+                total=counted.total,
+                created_by=created_by,
+            )
+            uow.replays.add(replay)
+            uow.after_commit(self._wake)
+            uow.commit()
+        log.info("replay_created", total=counted.total, **_names(replay))
+        return Progress(replay, plan, {}, counted)
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None = None,
+        limit: int = 50,
+        state: str | None = None,
+    ) -> list[Progress]:
+        """Return a tenant's replays, the newest first.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            rows = uow.replays.page(tenant_id, after=after, limit=limit, state=state)
+        return [Progress(row, plan_of(row)) for row in rows]
+
+    def look(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Return how far a replay is: as ``get``, without what became of it.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+        """
+        with self._uow() as uow:
+            replay = _find(uow, tenant_id, replay_id)
+        return Progress(replay, plan_of(replay))
+
+    def get(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Return how far a replay is, and what became of what it reopened.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+        """
+        with self._uow() as uow:
+            replay = _find(uow, tenant_id, replay_id)
+            return self._progress(uow, replay)
+
+    def pause(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Reopen no more for now; what was reopened goes out.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.PAUSED)
+
+    def resume(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Go on after a pause, from where it was.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.RUNNING)
+
+    def cancel(self, tenant_id: str, replay_id: UUID) -> Progress:
+        """Reopen no more, for good; what was reopened goes out.
+
+        Raises:
+            NotFound: If the tenant has no such replay.
+            Conflict: If it has ended.
+        """
+        return self._change(tenant_id, replay_id, ReplayState.CANCELLED)
+
+    def dead_letters(
+        self, tenant_id: str, **wanted: Unpack[DeliveryFilters]
+    ) -> Sequence[DeadLetters]:
+        """Return a tenant's dead letters by endpoint and reason.
+
+        Args:
+            tenant_id: Whose.
+            wanted: What narrows them (``DeliveryFilters``).
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            window = ids.window(uow.now(), self._retention)
+            wanted["status"] = Status.DEAD_LETTERED
+            return uow.dead_letters.groups(tenant_id, wanted, window)
+
+    def _change(self, tenant_id: str, replay_id: UUID, state: ReplayState) -> Progress:
+        with self._uow() as uow:
+            # Whoever walks it holds this lock for a batch: it is waited for.
+            replay = _find(uow, tenant_id, replay_id, lock=True)
+            if replay.finished_at is not None:
+                raise Conflict(f"the replay is {replay.state} already.")
+            replay.state = state
+            if state is ReplayState.CANCELLED:
+                replay.finished_at = uow.now()
+            uow.flush()
+            progress = self._progress(uow, replay)
+            if state is ReplayState.RUNNING:
+                uow.after_commit(self._wake)
+            uow.commit()
+        log.info("replay_changed", state=state.value, **_names(replay))
+        return progress
+
+    def _progress(self, uow: UnitOfWork, replay: Replay) -> Progress:
+        plan = plan_of(replay)
+        window = window_of(replay, plan, self._retention)
+        outcome = uow.replays.outcome(replay, window, _OUTCOME_WITHIN)
+        return Progress(replay, plan, outcome)
+
+
+def _wanted(
+    deliveries: Sequence[UUID] | None, filter: DeliveryFilters | None
+) -> DeliveryFilters | None:
+    if (deliveries is None) == (filter is None):
+        raise InvalidInput("give either deliveries or a filter.", field="deliveries")
+    if filter is None:
+        if not 1 <= len(deliveries or ()) <= MAX_IDS:
+            raise InvalidInput(f"1 to {MAX_IDS} ids.", field="deliveries")
+        return None
+    given = {name: value for name, value in filter.items() if value is not None}
+    status = str(given.pop("status", Status.DEAD_LETTERED))
+    wanted = cast(DeliveryFilters, {"status": status, **given})
+    if status not in REPLAYABLE:
+        raise InvalidInput(
+            f"what is {status} cannot be replayed.", field="filter.status"
+        )
+    since, until = wanted.get("since"), wanted.get("until")
+    if since and until and since >= until:
+        raise InvalidInput("since is not before until.", field="filter.since")
+    return wanted
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _names(replay: Replay) -> dict[str, Any]:
+    return {
+        "tenant_id": replay.tenant_id,
+        "replay_id": ids.show(Kind.REPLAY, replay.id),
+    }
+
+
+def _find(
+    uow: UnitOfWork, tenant_id: str, replay_id: UUID, *, lock: bool = False
+) -> Replay:
+    find_tenant(uow, tenant_id)
+    replay = uow.replays.find(tenant_id, replay_id, lock=lock)
+    if replay is None:
+        raise NotFound(f"there is no replay {ids.show(Kind.REPLAY, replay_id)}.")
+    return replay

@@ -1,0 +1,291 @@
+"""Statements of replays: counting, walking, reopening, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.domain.replays import ReplayState, Step
+from ascwebhooks.storage.arrays import uuids
+from ascwebhooks.storage.delivery_filters import conditions
+from ascwebhooks.storage.models import Delivery, Endpoint, Mailbox, Replay
+
+_CANCELED_BY_TIMEOUT = "57014"
+# Each id once: what was reopened since it was looked for is pending by now.
+_REOPEN = text(
+    "UPDATE delivery d SET status = 'pending', step = 0, sent_alone = 0,"
+    " dead_reason = NULL, completed_at = NULL, replay_id = :replay,"
+    " next_attempt_at = :start + make_interval(secs => (w.place - 1) * :gap_s)"
+    " FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS w(id, place)"
+    " WHERE d.id = w.id AND d.id = ANY(CAST(:ids AS uuid[]))"
+    " AND d.tenant_id = :tenant AND d.status = ANY(:statuses)"
+    " AND d.completed_at < :cutoff RETURNING d.endpoint_id"
+)
+
+
+class Candidate(NamedTuple):
+    """A delivery that a replay comes to."""
+
+    id: UUID
+    endpoint_id: UUID
+
+
+class Ended(NamedTuple):
+    """A delivery that was asked for by its id; ``completed_at`` is None if pending."""
+
+    id: UUID
+    endpoint_id: UUID
+    completed_at: datetime | None
+
+
+class Place(NamedTuple):
+    """Whether an endpoint takes deliveries, and where it is served."""
+
+    endpoint_id: UUID
+    state: str
+    region: str
+
+
+class ReplayRepository:
+    """Replays and the deliveries they are about."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, replay: Replay) -> None:
+        """Add a replay."""
+        self._session.add(replay)
+        self._session.flush()
+
+    def find(
+        self, tenant_id: str, replay_id: UUID, *, lock: bool = False
+    ) -> Replay | None:
+        """Return the replay, or None; locked until the commit if asked for."""
+        query = select(Replay).where(
+            Replay.tenant_id == tenant_id, Replay.id == replay_id
+        )
+        return self._session.scalars(
+            query.with_for_update() if lock else query
+        ).one_or_none()
+
+    def page(
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None,
+        limit: int,
+        state: str | None = None,
+    ) -> Sequence[Replay]:
+        """Return a tenant's replays, the newest first, those before ``after``."""
+        query = select(Replay).where(Replay.tenant_id == tenant_id)
+        if after is not None:
+            query = query.where(Replay.id < after)
+        if state is not None:
+            query = query.where(Replay.state == state)
+        return self._session.scalars(
+            query.order_by(Replay.id.desc()).limit(limit)
+        ).all()
+
+    def take(self, but: Collection[UUID]) -> Replay | None:
+        """Return a running replay that no other walker has in hand, locked.
+
+        Args:
+            but: Not one of these.
+        """
+        return self._session.scalars(
+            select(Replay)
+            .where(Replay.state == ReplayState.RUNNING, Replay.id.not_in(but))
+            .order_by(Replay.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).one_or_none()
+
+    def count(
+        self,
+        tenant_id: str,
+        wanted: DeliveryFilters,
+        cutoff: datetime,
+        window: Window,
+        within: timedelta,
+    ) -> dict[UUID, int] | None:
+        """Return how many ended deliveries there are at each endpoint.
+
+        Args:
+            tenant_id: Whose.
+            wanted: Which.
+            cutoff: Only what had ended by then.
+            window: Bounds of their ids.
+            within: How long it may take.
+
+        Returns:
+            None if it took longer.
+        """
+        query = (
+            select(Delivery.endpoint_id, func.count())
+            .where(
+                *conditions(tenant_id, wanted),
+                Delivery.completed_at < cutoff,
+                Delivery.id >= window.low,
+                Delivery.id < window.high,
+            )
+            .group_by(Delivery.endpoint_id)
+        )
+        try:
+            with self._bounded(within):
+                return {row[0]: row[1] for row in self._session.execute(query)}
+        except _TookTooLong:
+            return None
+
+    def by_ids(self, tenant_id: str, delivery_ids: Sequence[UUID]) -> list[Ended]:
+        """Return those of these deliveries that the tenant has."""
+        rows = self._session.execute(
+            text(
+                "SELECT id, endpoint_id, completed_at FROM delivery"
+                " WHERE id = ANY(CAST(:ids AS uuid[])) AND tenant_id = :tenant"
+            ),
+            {"ids": uuids(delivery_ids), "tenant": tenant_id},
+        )
+        return [Ended(*row) for row in rows]
+
+    def after(
+        self,
+        tenant_id: str,
+        wanted: DeliveryFilters,
+        cutoff: datetime,
+        window: Window,
+        limit: int,
+    ) -> list[Candidate]:
+        """Return the next deliveries in the order of ids, of those within a window."""
+        rows = self._session.execute(
+            select(Delivery.id, Delivery.endpoint_id)
+            .where(
+                *conditions(tenant_id, wanted),
+                Delivery.completed_at < cutoff,
+                Delivery.id >= window.low,
+                Delivery.id < window.high,
+            )
+            .order_by(Delivery.id)
+            .limit(limit)
+        )
+        return [Candidate(*row) for row in rows]
+
+    def places(
+        self, tenant_id: str, endpoint_ids: Collection[UUID], *, lock: bool
+    ) -> list[Place]:
+        """Return the state of endpoints, deleted ones too.
+
+        Args:
+            tenant_id: Whose.
+            endpoint_ids: Which.
+            lock: Whether they stay so until the commit.  Mailboxes are locked before
+                deliveries, in the order of their ids, as everywhere.
+        """
+        query = (
+            select(Mailbox.endpoint_id, Mailbox.state, Mailbox.region)
+            .where(
+                Mailbox.tenant_id == tenant_id, Mailbox.endpoint_id.in_(endpoint_ids)
+            )
+            .order_by(Mailbox.endpoint_id)
+        )
+        rows = self._session.execute(query.with_for_update() if lock else query)
+        return [Place(*row) for row in rows]
+
+    def reopen(
+        self,
+        replay: Replay,
+        delivery_ids: Sequence[UUID],
+        statuses: Sequence[str],
+        step: Step,
+    ) -> list[UUID]:
+        """Make these pending, if they still are as they were; return whose they were.
+
+        Args:
+            replay: Whose doing it is.
+            delivery_ids: Which, in the order in which they fall due.
+            statuses: What their status has to be.
+            step: When they fall due.
+        """
+        rows = self._session.execute(
+            _REOPEN,
+            {
+                "replay": replay.id,
+                "tenant": replay.tenant_id,
+                "cutoff": replay.cutoff,
+                "ids": uuids(delivery_ids),
+                "statuses": [str(each) for each in statuses],
+                "start": step.start,
+                "gap_s": step.gap_s,
+            },
+        )
+        return list(rows.scalars())
+
+    def outcome(
+        self, replay: Replay, window: Window, within: timedelta
+    ) -> dict[str, int] | None:
+        """Return the status of what a replay reopened; None if it takes too long.
+
+        Args:
+            replay: Which replay.
+            window: Bounds of the ids that it has come to.
+            within: How long it may take.
+        """
+        query = select(Delivery.status, func.count()).where(
+            Delivery.tenant_id == replay.tenant_id, Delivery.replay_id == replay.id
+        )
+        if replay.delivery_ids is None:
+            query = query.where(Delivery.id >= window.low, Delivery.id < window.high)
+        else:
+            query = query.where(Delivery.id.in_(replay.delivery_ids))
+        try:
+            with self._bounded(within):
+                rows = self._session.execute(query.group_by(Delivery.status))
+                return {row[0]: row[1] for row in rows}
+        except _TookTooLong:
+            return None
+
+    def endpoints_of(self, tenant_id: str, endpoint_id: UUID | None) -> Sequence[UUID]:
+        """Return a tenant's endpoints, or the one, if it is not deleted."""
+        query = select(Endpoint.id).where(
+            Endpoint.tenant_id == tenant_id, Endpoint.deleted_at.is_(None)
+        )
+        if endpoint_id is not None:
+            query = query.where(Endpoint.id == endpoint_id)
+        return self._session.scalars(query).all()
+
+    def _bounded(self, within: timedelta) -> _Bounded:
+        return _Bounded(self._session, within)
+
+
+class _TookTooLong(Exception):
+    """A statement was given up."""
+
+
+class _Bounded:
+    """Statements within it may take so long; the transaction goes on afterwards.
+
+    Raises:
+        _TookTooLong: If one took longer.
+    """
+
+    def __init__(self, session: Session, within: timedelta) -> None:
+        self._session = session
+        self._ms = max(1, within // timedelta(milliseconds=1))
+
+    def __enter__(self) -> None:
+        self._savepoint = self._session.begin_nested()
+        self._session.execute(text(f"SET LOCAL statement_timeout = {self._ms}"))
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        # Rolling back to the savepoint takes the timeout back too.
+        self._savepoint.rollback()
+        orig = error.orig if isinstance(error, DBAPIError) else None
+        if getattr(orig, "pgcode", None) == _CANCELED_BY_TIMEOUT:
+            raise _TookTooLong from error
