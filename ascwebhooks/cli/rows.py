@@ -66,6 +66,8 @@ def endpoint(described: Described) -> Row:
         "event_types": sorted(types),
         "description": row.description,
         "format": row.format,
+        "signature": row.signature,
+        "public_key": described.public_key,
         "headers": list(described.header_names),
         "timeout_s": row.timeout_s,
         "max_in_flight": row.max_in_flight,
