@@ -105,7 +105,8 @@ def parse_secret(text: str) -> bytes:
 
 def hint(secret: str) -> str:
     """Return what may be shown of a secret later: its last four characters."""
-    return f"{secret[: len(SECRET_PREFIX)]}…{secret[-4:]}"
+    prefix, mark, _ = secret.partition("_")
+    return f"{prefix}{mark}…{secret[-4:]}"
 
 
 def sign(

@@ -11,7 +11,6 @@ import msgspec
 from flask import Response, jsonify, make_response, request
 from flask.views import MethodView
 from marshmallow import Schema, fields
-from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
@@ -20,7 +19,7 @@ from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import With
-from ascwebhooks.web.api import batches, bodies
+from ascwebhooks.web.api import batches, binary, bodies
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.deliveries import DeliverySchema
 from ascwebhooks.web.api.fields import Id, Moment, MomentOfId, Text
@@ -31,6 +30,7 @@ blp = Blueprint("events", __name__, description="What happened at the gateway.")
 
 ONE = "application/cloudevents+json"
 MANY = "application/cloudevents-batch+json"
+DATA = "application/json"
 
 _SPLITTERS: dict[str, Callable[[bytes], list[bytes]]] = {
     ONE: batches.one,
@@ -71,8 +71,21 @@ _BODY = {
             },
             "example": [_EXAMPLE],
         },
+        DATA: {
+            "schema": {"description": "Binary mode: any JSON, 256 KiB at most."},
+            "example": _EXAMPLE["data"],
+        },
     },
 }
+_HEADERS = [
+    {
+        "in": "header",
+        "name": f"ce-{name}",
+        "schema": {"type": "string"},
+        "description": "Binary mode: the attribute, percent-encoded.",
+    }
+    for name in ("specversion", "id", "source", "type", "tenantid", "time", "subject")
+]
 
 
 class AcceptedSchema(Schema):
@@ -155,14 +168,15 @@ class Publishing(MethodView):
     """The way in over HTTP."""
 
     @needs(Permission.PUBLISH)
-    @blp.doc(requestBody=_BODY)
+    @blp.doc(requestBody=_BODY, parameters=_HEADERS)
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
     @blp.response(202, PublishedSchema)
     def post(self) -> Response:
         """Publish events; what is accepted is committed when this answers.
 
-        At most 1,000 events and 5 MiB.  The same event again is a duplicate and is
-        not sent again.
+        At most 1,000 events and 5 MiB; in binary mode one, with its attributes in
+        `ce-*` headers and its data as the body.  The same event again is a duplicate
+        and is not sent again.
         """
         raws = _events()
         verdicts = services().acceptance.accept(
@@ -199,7 +213,7 @@ def _events() -> list[bytes]:
     """Return the bytes of each event in the request."""
     split = _SPLITTERS.get(request.mimetype)
     if split is None:
-        raise UnsupportedMediaType
+        return [binary.event(request)]
     return split(bodies.read(request, batches.MAX_BYTES))
 
 
