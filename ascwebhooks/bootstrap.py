@@ -186,7 +186,7 @@ class Parts:
                 dedupe=timedelta(days=settings.dedupe_days),
                 days_ahead=settings.partitions_ahead_days,
             ),
-            rejected_events=RejectedEvents(uow, sealing),
+            rejected_events=RejectedEvents(uow, sealing, acceptance),
             rings=rings,
             secrets=secrets,
             tenants=Tenants(uow, states.end),

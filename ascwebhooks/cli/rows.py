@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
 
@@ -154,6 +155,14 @@ def rejected_event(row: Any) -> Row:
         "truncated": row.truncated,
         "rejected_at": moment(ids.moment(row.id)),
     }
+
+
+def verdict(found: Verdict) -> Row:
+    """Return what became of an event that was to be accepted."""
+    row = found._asdict()
+    if isinstance(found, Accepted):
+        row["id"] = shown(Kind.EVENT, found.id)
+    return row
 
 
 def document(data: bytes | None) -> Any:

@@ -44,6 +44,13 @@ class Refused(NamedTuple):
 Verdict = Accepted | Refused
 
 
+class Resubmitted(NamedTuple):
+    """Which rejected event comes again, and whether its bytes are those that came."""
+
+    rejected_id: UUID
+    as_it_came: bool
+
+
 class Refusal(NamedTuple):
     """An event that will not be accepted, by its position in the intake."""
 
@@ -60,6 +67,7 @@ class Intake:
     via: str
     tenant_id: str | None
     only: UUID | None
+    resubmits: Resubmitted | None = None
 
 
 class Batch:

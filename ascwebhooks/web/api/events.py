@@ -45,7 +45,7 @@ _EXAMPLE = {
     "time": "2026-11-23T11:18:28Z",
     "data": {"team": "search", "spend": 103.20, "budget": 100},
 }
-_ONE_SCHEMA = {
+ONE_SCHEMA = {
     "type": "object",
     "required": ["specversion", "id", "source", "type", "tenantid"],
     "properties": {
@@ -62,12 +62,12 @@ _ONE_SCHEMA = {
 _BODY = {
     "required": True,
     "content": {
-        ONE: {"schema": _ONE_SCHEMA, "example": _EXAMPLE},
+        ONE: {"schema": ONE_SCHEMA, "example": _EXAMPLE},
         MANY: {
             "schema": {
                 "type": "array",
                 "maxItems": batches.MAX_EVENTS,
-                "items": _ONE_SCHEMA,
+                "items": ONE_SCHEMA,
             },
             "example": [_EXAMPLE],
         },
@@ -182,7 +182,7 @@ class Publishing(MethodView):
         verdicts = services().acceptance.accept(
             raws, via="http", tenant_id=caller().tenant_id
         )
-        return _published(verdicts)
+        return published(verdicts)
 
 
 @blp.route("/tenants/<tenant_id>/events")
@@ -217,7 +217,8 @@ def _events() -> list[bytes]:
     return split(bodies.read(request, batches.MAX_BYTES))
 
 
-def _published(verdicts: Sequence[Verdict]) -> Response:
+def published(verdicts: Sequence[Verdict]) -> Response:
+    """Return the answer to what was published: what was accepted and what not."""
     outcome = {
         "accepted": [each for each in verdicts if isinstance(each, Accepted)],
         "rejected": [
