@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.v1.http import from_http
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.endpoints import endpoints
+from ascwebhooks.cli.listen import listen
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.embedded.receiver import Failure, Receiver
-from ascwebhooks.errors import Conflict
+from ascwebhooks.errors import Conflict, InvalidInput
 
 pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
 
@@ -265,6 +273,50 @@ def test_a_private_key_is_sealed_at_rest(pipeline):
     assert (scheme, len(public_key)) == ("v1a", 32)
     assert len(sealed) > 32
     assert bytes(public_key) not in bytes(sealed)
+
+
+def test_the_readmes_way_of_verifying_works(pipeline):
+    """What a receiver is told to do, as it stands there."""
+    readme = (Path(__file__).parents[2] / "README.rst").read_text()
+    blocks = re.findall(r"::? python\n\n((?:    .*\n|\n)+)", readme)
+    (block,) = [each for each in blocks if "Ed25519PublicKey" in each]
+    there: dict[str, Any] = {}
+    exec(textwrap.dedent(block), there)
+    request, _, _ = send(pipeline, signature="v1a")
+    public_key = pipeline.services.endpoints.page("acme", after=None, limit=1)[
+        0
+    ].public_key
+
+    assert there["verified"](public_key, request.body, request.headers)
+    assert not there["verified"](public_key, request.body + b" ", request.headers)
+
+
+def test_the_command_line_makes_each_kind(pipeline):
+    """The private key is in nothing that it prints."""
+    tools = Tools(*[None] * 7)
+    tools.__dict__["services"] = pipeline.services
+
+    def run(*arguments):
+        whole = [*arguments, "--tenant", "acme", "--json"]
+        done = CliRunner().invoke(endpoints, whole, obj=tools)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout[done.stdout.index("{\n") :])  # after logs
+
+    options = ("--format", "cloudevents", "--signature", "v1a")
+    made = run("create", "http://127.0.0.1:9009/", "--event-type", "*", *options)
+    assert (made["format"], made["signature"]) == ("cloudevents", "v1a")
+    assert made["public_key"].startswith("whpk_")
+    assert "secret" not in made
+    turned = run("rotate-secret", made["id"], "--signature", "v1")
+    assert turned["secret"].startswith("whsec_")
+    assert (turned["signature"], turned["public_key"]) == ("v1", None)
+    assert [each["hint"][:5] for each in turned["secrets"]] == ["whsec", "whpk_"]
+
+
+def test_a_malformed_public_key_is_said_before_anything_is_received():
+    said = CliRunner().invoke(listen, ["--port", "0", "--secret", "whpk_AAAA"])
+    assert isinstance(said.exception, InvalidInput)
+    assert "whpk_" in str(said.exception)
 
 
 def test_a_format_that_does_not_exist_is_named(api):
