@@ -194,7 +194,7 @@ class Parts:
                 dedupe=timedelta(days=settings.dedupe_days),
                 days_ahead=settings.partitions_ahead_days,
             ),
-            rejected_events=RejectedEvents(uow, sealing),
+            rejected_events=RejectedEvents(uow, sealing, acceptance),
             replays=Replays(
                 uow,
                 entropy=os.urandom,

@@ -4,7 +4,8 @@ AscWebhooksError
 ├── InvalidInput              the request is wrong; the caller can fix it
 │   ├── PayloadTooLarge
 │   ├── TargetRejected
-│   └── UnreadableBody
+│   ├── UnreadableBody
+│   └── UnreadableHeader
 ├── NotAuthenticated          no key, or one that is unknown, expired or revoked
 ├── NotPermitted              the key's role or tenant does not allow it
 ├── NotFound                  unknown, or another tenant's: the same answer
@@ -53,6 +54,12 @@ class UnreadableBody(InvalidInput):
     """The body is not what its content type says, so nothing in it can be read."""
 
     code = "unreadable_body"
+
+
+class UnreadableHeader(InvalidInput):
+    """A header that carries an attribute of an event cannot be decoded."""
+
+    code = "unreadable_header"
 
 
 class NotAuthenticated(AscWebhooksError):

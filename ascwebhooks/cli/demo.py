@@ -138,6 +138,7 @@ class Demo:
         row = made.described.endpoint
         shown = ids.show(Kind.ENDPOINT, row.id)
         others = [each for each in self.targets if each.tenant_id != row.tenant_id]
+        assert made.secret is not None  # v1 is the default
         self.targets = [*others, Target(row.tenant_id, shown, made.secret)]
         self.save()
 

@@ -18,10 +18,14 @@ from ascwebhooks.cli.options import (
     tenant_option,
 )
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.services.described import WithSecret
 
 _COLUMNS = ("id", "url", "state", "event_types", "description")
+_FORMAT = click.Choice([each.value for each in Format])
+_SIGNATURE = click.Choice([each.value for each in Scheme])
 
 
 @click.group()
@@ -85,12 +89,14 @@ def _delays(
 @click.option("--max-in-flight", type=click.IntRange(1, 1000))
 @click.option("--retry-schedule-s", callback=_delays, help="As in 5,300,1800.")
 @click.option("--region", help="Default: the tenant's home region.")
+@click.option("--format", type=_FORMAT, help="Default: standard.")
+@click.option("--signature", type=_SIGNATURE, help="Default: v1, HMAC-SHA256.")
 @json_option
 @pass_tools
 def create(
     tools: Tools, /, *, url: str, tenant: str, json_wanted: bool, **given: Any
 ) -> None:
-    """Create an endpoint; its signing secret is shown once."""
+    """Create an endpoint; its secret is shown once, or its public key with v1a."""
     options = {name: value for name, value in given.items() if value}
     made = tools.services.endpoints.create(tenant, url=url, **options)
     if not given["event_types"]:
@@ -149,14 +155,24 @@ def resume(tools: Tools, *, endpoint_id: str, tenant: str) -> None:
     show_default=True,
     help="How long the secrets there were sign too.",
 )
+@click.option("--signature", type=_SIGNATURE, help="v1 or v1a from now on.")
 @json_option
 @pass_tools
 def rotate_secret(
-    tools: Tools, *, endpoint_id: str, tenant: str, overlap_s: int, json_wanted: bool
+    tools: Tools,
+    *,
+    endpoint_id: str,
+    tenant: str,
+    overlap_s: int,
+    signature: str | None,
+    json_wanted: bool,
 ) -> None:
     """Give an endpoint a new secret; shown once."""
     made = tools.services.secrets.rotate(
-        tenant, ids.read(Kind.ENDPOINT, endpoint_id), timedelta(seconds=overlap_s)
+        tenant,
+        ids.read(Kind.ENDPOINT, endpoint_id),
+        timedelta(seconds=overlap_s),
+        signature,
     )
     _with_secret(made, json_wanted=json_wanted)
 
@@ -183,5 +199,7 @@ def test(tools: Tools, *, endpoint_id: str, tenant: str, json_wanted: bool) -> N
 
 
 def _with_secret(made: WithSecret, *, json_wanted: bool) -> None:
-    row = {**rows.endpoint(made.described), "secret": made.secret}
+    row = rows.endpoint(made.described)
+    if made.secret is not None:
+        row["secret"] = made.secret
     output.details(row, json_wanted=json_wanted)

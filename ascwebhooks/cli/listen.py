@@ -29,7 +29,9 @@ _MARKS = {True: "✓ verified", False: "✗ not verified", None: "- not checked"
     show_default=True,
     help="On 127.0.0.1; 0 is any free one.",
 )
-@click.option("--secret", help="whsec_…; without it signatures are not checked.")
+@click.option(
+    "--secret", help="whsec_… or whpk_…; without it signatures are not checked."
+)
 @click.option("--fail", help="Answer 503 always, or 503:3 the first three times.")
 @click.option("--delay", type=click.FloatRange(0), default=0.0, help="Seconds.")
 @click.option("--json", "json_wanted", is_flag=True, help="One JSON object a line.")
@@ -80,7 +82,7 @@ def _ends_blocked() -> Iterator[None]:
 
 
 def _verify(secret: str) -> Verify:
-    signing.parse_secret(secret)  # a malformed one is said now, not at each delivery
+    signing.check_key(secret)  # a malformed one is said now, not at each delivery
 
     def check(headers: Mapping[str, str], body: bytes) -> None:
         signing.verify(secret, headers, body, datetime.now(UTC))

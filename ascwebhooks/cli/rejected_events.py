@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import IO
+
 import click
 
 from ascwebhooks.cli import output, rows
@@ -9,6 +12,7 @@ from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.batches import Accepted
 
 _COLUMNS = ("id", "rejected_at", "tenant_id", "claimed_tenant", "code", "detail")
 _tenant_option = click.option(
@@ -18,7 +22,7 @@ _tenant_option = click.option(
 
 @click.group("rejected-events")
 def rejected_events() -> None:
-    """List, show and delete rejected events."""
+    """List, show, resubmit and delete rejected events."""
 
 
 @rejected_events.command("list")
@@ -56,6 +60,38 @@ def show(
     )
     row = {**rows.rejected_event(found.rejected), "raw": rows.readable(found.raw)}
     output.details(row, json_wanted=json_wanted)
+
+
+@rejected_events.command()
+@click.argument("rejected_id")
+@_tenant_option
+@click.option(
+    "--event",
+    "event_file",
+    type=click.File("rb"),
+    help="The event as it should be, CloudEvents JSON; '-': standard input.",
+)
+@json_option
+@pass_tools
+def resubmit(
+    tools: Tools,
+    *,
+    rejected_id: str,
+    tenant: str | None,
+    event_file: IO[bytes] | None,
+    json_wanted: bool,
+) -> None:
+    """Accept a rejected event after all, as it came or edited."""
+    verdict = tools.services.rejected_events.resubmit(
+        tenant,
+        ids.read(Kind.REJECTED_EVENT, rejected_id),
+        None if event_file is None else event_file.read(),
+    )
+    accepted = isinstance(verdict, Accepted)
+    row = {"accepted": accepted, **rows.verdict(verdict)}
+    output.details(row, json_wanted=json_wanted)
+    if not accepted:
+        sys.exit(1)
 
 
 @rejected_events.command()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
 
@@ -66,6 +67,8 @@ def endpoint(described: Described) -> Row:
         "event_types": sorted(types),
         "description": row.description,
         "format": row.format,
+        "signature": row.signature,
+        "public_key": described.public_key,
         "headers": list(described.header_names),
         "timeout_s": row.timeout_s,
         "max_in_flight": row.max_in_flight,
@@ -155,6 +158,14 @@ def rejected_event(row: Any) -> Row:
         "truncated": row.truncated,
         "rejected_at": moment(ids.moment(row.id)),
     }
+
+
+def verdict(found: Verdict) -> Row:
+    """Return what became of an event that was to be accepted."""
+    row = found._asdict()
+    if isinstance(found, Accepted):
+        row["id"] = shown(Kind.EVENT, found.id)
+    return row
 
 
 def document(data: bytes | None) -> Any:

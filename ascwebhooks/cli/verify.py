@@ -14,7 +14,7 @@ from ascwebhooks.domain.signing import SignatureInvalid
 
 
 @click.command()
-@click.option("--secret", required=True, help="whsec_…")
+@click.option("--secret", required=True, help="whsec_… or whpk_….")
 @click.option("-H", "--header", "headers", multiple=True, help="'name: value'.")
 @click.option(
     "--headers-file",
@@ -39,7 +39,7 @@ def verify(
     body_file: IO[bytes],
     tolerance_s: int,
 ) -> None:
-    """Say whether a delivery was signed with the secret, and why not."""
+    """Say whether a delivery was signed with the secret or key, and why not."""
     if not headers and headers_file is None:
         raise click.UsageError("give the headers: -H or --headers-file.")
     given = _headers([*(headers_file or ()), *headers])

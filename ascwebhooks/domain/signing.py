@@ -1,17 +1,39 @@
-"""Standard Webhooks 1.0 signatures: HMAC-SHA256 over ``id.timestamp.body``."""
+"""Standard Webhooks 1.0 signatures over ``id.timestamp.body``.
+
+``v1`` is HMAC-SHA256 with a secret that both sides hold.  ``v1a`` is Ed25519: the
+private key never leaves us, and whoever has the public one can verify.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from ascwebhooks.errors import InvalidInput
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+PUBLIC_PREFIX = "whpk_"
+#: Of an HMAC secret as of an Ed25519 private key.
 SECRET_BYTES = 32
+
+SigningKey = bytes | Ed25519PrivateKey
+
+
+class Scheme(StrEnum):
+    """How an endpoint's requests are signed."""
+
+    HMAC = "v1"
+    ED25519 = "v1a"
 
 
 class SignatureInvalid(InvalidInput):
@@ -23,6 +45,46 @@ class SignatureInvalid(InvalidInput):
 def format_secret(key: bytes) -> str:
     """Return the secret as it is shown, once: ``whsec_`` and base64."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
+
+
+def signing_key(scheme: str, key: bytes) -> SigningKey:
+    """Return what signs: the key itself, or the private key in these 32 bytes."""
+    if scheme == Scheme.ED25519:
+        return Ed25519PrivateKey.from_private_bytes(key)
+    return key
+
+
+def public_key(key: bytes) -> bytes:
+    """Return the public key, 32 bytes, of a private one."""
+    private = Ed25519PrivateKey.from_private_bytes(key)
+    return private.public_key().public_bytes_raw()
+
+
+def format_public_key(raw: bytes) -> str:
+    """Return a public key as it is shown: ``whpk_`` and base64."""
+    return PUBLIC_PREFIX + base64.b64encode(raw).decode()
+
+
+def parse_public_key(text: str) -> Ed25519PublicKey:
+    """Return the key in ``whpk_…``.
+
+    Raises:
+        InvalidInput: If it is not ``whpk_`` and base64 of 32 bytes.
+    """
+    try:
+        raw = base64.b64decode(text.removeprefix(PUBLIC_PREFIX), validate=True)
+        return Ed25519PublicKey.from_public_bytes(raw)
+    except ValueError as error:
+        raise InvalidInput("a public key is 'whpk_' and base64 of 32 bytes.") from error
+
+
+def check_key(text: str) -> None:
+    """Raise unless this is something to verify with, a secret or a public key.
+
+    Raises:
+        InvalidInput: If it is malformed.
+    """
+    _checker(text)
 
 
 def parse_secret(text: str) -> bytes:
@@ -43,10 +105,13 @@ def parse_secret(text: str) -> bytes:
 
 def hint(secret: str) -> str:
     """Return what may be shown of a secret later: its last four characters."""
-    return f"{SECRET_PREFIX}…{secret[-4:]}"
+    prefix, mark, _ = secret.partition("_")
+    return f"{prefix}{mark}…{secret[-4:]}"
 
 
-def sign(keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes) -> str:
+def sign(
+    keys: Iterable[SigningKey], message_id: str, timestamp: int, body: bytes
+) -> str:
     """Return the value of ``webhook-signature``.
 
     Args:
@@ -57,15 +122,22 @@ def sign(keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes) ->
         body: The bytes that are sent.
 
     Source:
-        Standard Webhooks 1.0, "Signature scheme" (symmetric, ``v1``).
+        Standard Webhooks 1.0, "Signature scheme" (symmetric ``v1``, asymmetric
+        ``v1a``).
     """
-    content = b"%b.%d.%b" % (message_id.encode(), timestamp, body)
-    return " ".join("v1," + _mac(key, content) for key in keys)
+    content = _content(message_id, timestamp, body)
+    return " ".join([_signature(key, content) for key in keys])
 
 
-def _mac(key: bytes, content: bytes) -> str:
-    digest = hmac.digest(key, content, "sha256")
-    return binascii.b2a_base64(digest, newline=False).decode()
+def _content(message_id: str, timestamp: int, body: bytes) -> bytes:
+    return b"%b.%d.%b" % (message_id.encode(), timestamp, body)
+
+
+def _signature(key: SigningKey, content: bytes) -> str:
+    if isinstance(key, bytes):
+        digest = hmac.digest(key, content, "sha256")
+        return "v1," + binascii.b2a_base64(digest, newline=False).decode()
+    return "v1a," + binascii.b2a_base64(key.sign(content), newline=False).decode()
 
 
 def verify(
@@ -75,10 +147,10 @@ def verify(
     now: datetime,
     tolerance: timedelta = timedelta(minutes=5),
 ) -> None:
-    """Raise unless the request was signed with ``secret`` and is recent.
+    """Raise unless the request was signed with ``secret``'s key and is recent.
 
     Args:
-        secret: ``whsec_`` and base64.
+        secret: ``whsec_`` and base64; or a public key, ``whpk_`` and base64.
         headers: The request's headers, in any case.
         body: Its body, byte for byte.
         now: The receiver's time, aware.
@@ -102,9 +174,30 @@ def verify(
         raise SignatureInvalid(f"webhook-timestamp {timestamp} is no time") from error
     if abs(now - sent) > tolerance:
         raise SignatureInvalid(f"webhook-timestamp {timestamp} is too far from now")
-    expected = sign([parse_secret(secret)], message_id, timestamp, body)
-    if not any(_same(expected, each) for each in signatures):
+    content = _content(message_id, timestamp, body)
+    check = _checker(secret)
+    if not any(check(each, content) for each in signatures):
         raise SignatureInvalid("no signature matches")
+
+
+def _checker(secret: str) -> Callable[[str, bytes], bool]:
+    """Return what says whether one signature, ``v1,…`` or ``v1a,…``, is right."""
+    if secret.startswith(PUBLIC_PREFIX):
+        public = parse_public_key(secret)
+        return lambda given, content: _verifies(public, given, content)
+    key = parse_secret(secret)
+    return lambda given, content: _same(_signature(key, content), given)
+
+
+def _verifies(public: Ed25519PublicKey, given: str, content: bytes) -> bool:
+    scheme, _, encoded = given.partition(",")
+    if scheme != Scheme.ED25519:
+        return False
+    try:
+        public.verify(base64.b64decode(encoded, validate=True), content)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _same(expected: str, given: str) -> bool:

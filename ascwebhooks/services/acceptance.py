@@ -16,7 +16,15 @@ from sqlalchemy.exc import DBAPIError
 from ascwebhooks.domain import events
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
-from ascwebhooks.services.batches import Batch, Intake, Postponed, Refusal, Verdict
+from ascwebhooks.services.batches import (
+    Batch,
+    Intake,
+    Postponed,
+    Refusal,
+    Resubmitted,
+    Verdict,
+)
+from ascwebhooks.services.resubmission import Resubmission
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.storage.mailboxes import Due
@@ -52,14 +60,17 @@ class Acceptance:
         via: str,
         tenant_id: str | None = None,
         only: UUID | None = None,
+        resubmits: Resubmitted | None = None,
     ) -> list[Verdict]:
         """Accept or refuse each event; what is returned is committed.
 
         Args:
             raws: CloudEvents in JSON, one each.
-            via: How they came: ``stream``, ``http`` or ``test``.
+            via: How they came: ``stream``, ``http``, ``test`` or ``resubmit``.
             tenant_id: The only tenant whose events are taken; any if None.
             only: The one endpoint that gets them, instead of those subscribed.
+            resubmits: The rejected event that the one event here was; it goes if
+                the event is accepted, and stays if not.
 
         Returns:
             A verdict for each, in the same order.  ``Postponed`` is for those of a
@@ -68,8 +79,9 @@ class Acceptance:
         Raises:
             Unavailable: If the database is away; what was not committed by then
                 is accepted when the same call is made again.
+            NotFound: If the rejected event was resubmitted or deleted meanwhile.
         """
-        intake = Intake(raws, via, tenant_id, only)
+        intake = Intake(raws, via, tenant_id, only, resubmits)
         parsed: list[Numbered] = []
         refusals: list[Refusal] = []
         for position, raw in enumerate(raws):
@@ -124,7 +136,8 @@ class Acceptance:
     ) -> dict[int, Verdict]:
         with self._uow() as uow:
             routes = self._routes.of(uow, [event.tenant_id for _, event in parsed])
-            batch = Batch(uow, self._sealing, self._entropy, intake, routes)
+            kind = Batch if intake.resubmits is None else Resubmission
+            batch = kind(uow, self._sealing, self._entropy, intake, routes)
             batch.write(parsed, refusals)
             uow.after_commit(lambda: self._ring(batch.rings))
             uow.commit()

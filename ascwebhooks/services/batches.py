@@ -50,6 +50,13 @@ class Postponed(NamedTuple):
 Verdict = Accepted | Refused | Postponed
 
 
+class Resubmitted(NamedTuple):
+    """Which rejected event comes again, and whether its bytes are those that came."""
+
+    rejected_id: UUID
+    as_it_came: bool
+
+
 class Refusal(NamedTuple):
     """An event that will not be accepted, by its position in the intake."""
 
@@ -66,6 +73,7 @@ class Intake:
     via: str
     tenant_id: str | None
     only: UUID | None
+    resubmits: Resubmitted | None = None
 
 
 class Batch:

@@ -84,12 +84,14 @@ class Claiming:
     ) -> list[Job]:
         if not claimed:
             return []
-        wanted = {each.event_id for each in claimed}
-        messages = self._targets.messages(uow, sorted(wanted))
+        wanted = [
+            (each.event_id, visits[each.endpoint_id].target.format) for each in claimed
+        ]
+        messages = self._targets.messages(uow, set(wanted))
         jobs = []
-        for each in claimed:
+        for each, name in zip(claimed, wanted, strict=True):
             visit = visits[each.endpoint_id]
-            job = Job(visit, each, messages.get(each.event_id), self._finished)
+            job = Job(visit, each, messages.get(name), self._finished)
             visit.jobs[each.id] = job
             jobs.append(job)
         size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Unpack
 from uuid import UUID
@@ -13,6 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import EndpointState
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.formats import Format, format_sent
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import Conflict, NotFound
 from ascwebhooks.services.recording import ATTEMPT_TABLE, Detail, decode_detail
@@ -28,15 +29,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Opened:
-    """An attempt with what was sealed of it; None if its key was destroyed."""
+    """An attempt with what was sealed of it, and the body that it sent.
+
+    Both are None if their key was destroyed.
+    """
 
     attempt: Attempt
     detail: Detail | None
+    body: bytes | None
 
 
 @dataclass(frozen=True)
 class DeliveryWithAttempts:
-    """A delivery, its attempts and the body that each of them sent."""
+    """A delivery, its attempts, and the body of the last or the first to come."""
 
     delivery: Delivery
     attempts: Sequence[Opened]
@@ -84,12 +89,16 @@ class Deliveries:
         """
         with self._uow() as uow:
             delivery = _find(uow, tenant_id, delivery_id)
-            attempts = uow.deliveries.attempts(delivery_id)
-            return DeliveryWithAttempts(
-                delivery,
-                [Opened(each, self._open(each)) for each in attempts],
-                self._body(uow, delivery),
-            )
+            bodies = self._bodies(uow, delivery.event_id)
+            endpoint = uow.endpoints.find(tenant_id, delivery.endpoint_id)
+            opened = [
+                self._opened(each, bodies)
+                for each in uow.deliveries.attempts(delivery_id)
+            ]
+        if opened:
+            return DeliveryWithAttempts(delivery, opened, opened[-1].body)
+        format = Format.STANDARD if endpoint is None else endpoint.format
+        return DeliveryWithAttempts(delivery, opened, bodies.get(format))
 
     def retry(self, tenant_id: str, delivery_id: UUID) -> Delivery:
         """Make a delivery due now: a pending one as it is, any other anew.
@@ -156,6 +165,13 @@ class Deliveries:
         )
         return delivery
 
+    def _opened(self, attempt: Attempt, bodies: Mapping[str, bytes]) -> Opened:
+        detail = self._open(attempt)
+        if detail is None:
+            return Opened(attempt, None, None)
+        # The endpoint may have another format by now.
+        return Opened(attempt, detail, bodies.get(format_sent(detail.request_headers)))
+
     def _open(self, attempt: Attempt) -> Detail | None:
         try:
             plain = self._sealing.unseal(
@@ -169,10 +185,10 @@ class Deliveries:
             return None
         return decode_detail(plain)
 
-    def _body(self, uow: UnitOfWork, delivery: Delivery) -> bytes | None:
-        messages = self._targets.messages(uow, [delivery.event_id])
-        message = messages.get(delivery.event_id)
-        return None if message is None else message.body
+    def _bodies(self, uow: UnitOfWork, event_id: UUID) -> dict[str, bytes]:
+        wanted = [(event_id, format) for format in Format]
+        messages = self._targets.messages(uow, wanted)
+        return {format: each.body for (_, format), each in messages.items()}
 
 
 def _find(uow: UnitOfWork, tenant_id: str, delivery_id: UUID) -> Delivery:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from ascwebhooks.domain import ids
+from ascwebhooks.domain import ids, signing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.sealing import SECRETS, Sealing
@@ -28,13 +28,22 @@ class Described:
     secrets: Sequence[EndpointSecret]
     header_names: Sequence[str]
 
+    @property
+    def public_key(self) -> str | None:
+        """What verifies its signatures, if it has a key of that kind; the newest."""
+        raw = self.secrets[0].public_key if self.secrets else None
+        return None if raw is None else signing.format_public_key(raw)
+
 
 @dataclass(frozen=True)
 class WithSecret:
-    """An endpoint and its new secret, in clear for this once."""
+    """An endpoint and its new secret, in clear for this once.
+
+    There is none with ``v1a``: the private key stays here.
+    """
 
     described: Described
-    secret: str
+    secret: str | None
 
 
 def find_endpoint(uow: UnitOfWork, tenant_id: str, endpoint_id: UUID) -> Endpoint:

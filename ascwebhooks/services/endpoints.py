@@ -10,9 +10,11 @@ import structlog
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
 from ascwebhooks.domain.matching import check_event_types
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
+from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.domain.urls import parse_target
 from ascwebhooks.errors import InvalidInput
 from ascwebhooks.services.described import (
@@ -34,6 +36,12 @@ from ascwebhooks.storage.models import (
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+
+# Another signature needs another key, and the receiver time to learn of it.
+_KEEPS_SIGNATURE = (
+    "signature changes with the key: post it to rotate-secret, as in"
+    ' {"signature": "v1a"}; both kinds sign while the rotation overlaps.'
+)
 
 
 class Endpoints:
@@ -79,7 +87,8 @@ class Endpoints:
         max_in_flight: int = 20,
         retry_schedule_s: Sequence[int] = DEFAULT_SCHEDULE_S,
         region: str | None = None,
-        format: str = "standard",
+        format: str = Format.STANDARD,
+        signature: str = Scheme.HMAC,
     ) -> WithSecret:
         """Create an endpoint, with its first subscription if event types are given.
 
@@ -101,6 +110,7 @@ class Endpoints:
                 url=target,
                 description=description,
                 format=format,
+                signature=signature,
                 timeout_s=timeout_s,
                 max_in_flight=max_in_flight,
                 retry_schedule_s=list(retry_schedule_s),
@@ -153,6 +163,7 @@ class Endpoints:
             NotFound: If the tenant has no such endpoint.
             TargetRejected: If the new URL is not allowed.
             InvalidInput: If anything else is malformed; the message names it.
+                ``signature`` changes with a rotation alone.
         """
         changes = dict(changes)
         if "url" in changes:
@@ -172,6 +183,8 @@ class Endpoints:
     def _apply(
         self, uow: UnitOfWork, endpoint: Endpoint, changes: dict[str, Any]
     ) -> None:
+        if changes.get("signature", endpoint.signature) != endpoint.signature:
+            raise InvalidInput(_KEEPS_SIGNATURE, field="signature")
         if "headers" in changes:
             headers = check_headers(changes.pop("headers"))
             endpoint.sealed_headers = self._secrets.seal_headers(endpoint, headers)

@@ -6,15 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.errors import NotFound
-from ascwebhooks.services.batches import REJECTED_TABLE
+from ascwebhooks.errors import InvalidInput, NotFound
+from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.batches import (
+    REJECTED_TABLE,
+    Accepted,
+    Resubmitted,
+    Verdict,
+)
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import RejectedEvent
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -28,10 +38,13 @@ class RejectedWithRaw:
 class RejectedEvents:
     """Use cases of rejected events; without a tenant they are the platform's."""
 
-    def __init__(self, uow: Callable[[], UnitOfWork], sealing: Sealing) -> None:
+    def __init__(
+        self, uow: Callable[[], UnitOfWork], sealing: Sealing, acceptance: Acceptance
+    ) -> None:
         """Take the parts."""
         self._uow = uow
         self._sealing = sealing
+        self._acceptance = acceptance
 
     def page(
         self, tenant_id: str | None, *, after: UUID | None = None, limit: int = 50
@@ -65,6 +78,57 @@ class RejectedEvents:
         with self._uow() as uow:
             uow.rejected_events.remove(_find(uow, tenant_id, rejected_id))
             uow.commit()
+
+    def resubmit(
+        self, tenant_id: str | None, rejected_id: UUID, edited: bytes | None = None
+    ) -> Verdict:
+        """Accept a rejected event after all, or say why it is refused again.
+
+        Accepted, also as a duplicate, it is no longer among the rejected, in the
+        same transaction.  Refused, it stays; as it came, with the new reason.
+
+        Args:
+            tenant_id: Whose; what is accepted is this tenant's, too.  None: the
+                platform's view, in which an edited event may be any tenant's.
+            rejected_id: Which.
+            edited: A CloudEvent in JSON instead of what came.
+
+        Raises:
+            NotFound: If there is none, or it is not this tenant's.
+            InvalidInput: If what came is not all there and nothing is given instead.
+        """
+        with self._uow() as uow:
+            row = _find(uow, tenant_id, rejected_id)
+        # As it came, it comes on the terms it came on: a tenant's key that named
+        # another tenant does not get there by an operator's hand.
+        owner = tenant_id or (row.tenant_id if edited is None else None)
+        (verdict,) = self._acceptance.accept(
+            [self._whole(row) if edited is None else edited],
+            via="resubmit",
+            tenant_id=owner,
+            resubmits=Resubmitted(rejected_id, as_it_came=edited is None),
+        )
+        log.info(
+            "rejected_event_resubmitted",
+            tenant_id=owner,
+            rejected_id=ids.show(Kind.REJECTED_EVENT, rejected_id),
+            edited=edited is not None,
+            accepted=isinstance(verdict, Accepted),
+        )
+        return verdict
+
+    def _whole(self, row: RejectedEvent) -> bytes:
+        if row.truncated:
+            raise InvalidInput(
+                f"of its {row.size_bytes} bytes not all were kept; give the event.",
+                field="event",
+            )
+        raw = self._open(row)
+        if raw is None:
+            raise InvalidInput(
+                "what came cannot be opened any more; give the event.", field="event"
+            )
+        return raw
 
     def _open(self, row: RejectedEvent) -> bytes | None:
         try:

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids, signing
+from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services.described import (
     HEADERS_TABLE,
@@ -46,7 +47,11 @@ class Secrets:
         self._entropy = entropy
 
     def rotate(
-        self, tenant_id: str, endpoint_id: UUID, overlap: timedelta = OVERLAP
+        self,
+        tenant_id: str,
+        endpoint_id: UUID,
+        overlap: timedelta = OVERLAP,
+        signature: str | None = None,
     ) -> WithSecret:
         """Give an endpoint a new secret; the others sign too until the overlap ends.
 
@@ -55,6 +60,7 @@ class Secrets:
             endpoint_id: Which.
             overlap: How long from now the secrets there were stay in force; 0 ends
                 them at once.
+            signature: ``v1`` or ``v1a``, from now on; as it was if None.
 
         Raises:
             NotFound: If the tenant has no such endpoint.
@@ -74,6 +80,7 @@ class Secrets:
                 )
             for each in in_force:
                 each.expires_at = min(each.expires_at or now + overlap, now + overlap)
+            endpoint.signature = signature or endpoint.signature
             row, secret = self.new(uow, endpoint)
             uow.endpoints.add_secret(row)
             uow.commit()
@@ -81,17 +88,25 @@ class Secrets:
         log.info("endpoint_secret_rotated", **names(endpoint))
         return WithSecret(described, secret)
 
-    def new(self, uow: UnitOfWork, endpoint: Endpoint) -> tuple[EndpointSecret, str]:
-        """Return a new secret, as a row and in clear."""
+    def new(
+        self, uow: UnitOfWork, endpoint: Endpoint
+    ) -> tuple[EndpointSecret, str | None]:
+        """Return a new secret as a row, and in clear if it is to be shown."""
         key = self._entropy(signing.SECRET_BYTES)
-        secret = signing.format_secret(key)
         row = EndpointSecret(
             tenant_id=endpoint.tenant_id,
             id=self._new_id(uow),
             endpoint_id=endpoint.id,
-            hint=signing.hint(secret),
+            scheme=endpoint.signature,
             created_at=uow.now(),
         )
+        secret = None
+        if row.scheme == Scheme.ED25519:
+            row.public_key = signing.public_key(key)
+            row.hint = signing.hint(signing.format_public_key(row.public_key))
+        else:
+            secret = signing.format_secret(key)
+            row.hint = signing.hint(secret)
         row.sealed = self._sealing.seal(
             endpoint.tenant_id, SECRETS, SECRETS_TABLE, row.id, key
         )

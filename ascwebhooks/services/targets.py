@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,10 +14,12 @@ import msgspec
 import structlog
 
 from ascwebhooks import __version__
-from ascwebhooks.domain import events, ids
+from ascwebhooks.domain import events, formats, ids, signing
 from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.formats import CONTENT_TYPES, Headers, Original
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
+from ascwebhooks.domain.signing import SigningKey
 from ascwebhooks.services.batches import EVENT_TABLE
 from ascwebhooks.services.described import open_headers
 from ascwebhooks.services.sealing import SECRETS, Sealing, day_scope
@@ -44,18 +47,23 @@ class Target:
     lines: tuple[str, ...]
     shown_headers: tuple[tuple[str, str], ...]
     timeout: timedelta
-    keys: tuple[bytes, ...]
+    format: str
+    keys: tuple[SigningKey, ...]
     policy: RetryPolicy
     max_in_flight: int
 
 
 class Message(msgspec.Struct, frozen=True):
-    """An event as it is sent, the same for every endpoint and attempt."""
+    """An event as it is sent: the same for all endpoints of a format, and attempts.
+
+    ``headers`` are those that the format makes of the event.
+    """
 
     id: str
     body: bytes
     traceparent: str | None
     size_bytes: int
+    headers: Headers = ()
 
 
 class Targets:
@@ -70,7 +78,7 @@ class Targets:
 
     def _target(self, row: Any) -> Target:
         own = open_headers(self._sealing, row)
-        fixed = {"content-type": "application/json", "user-agent": USER_AGENT}
+        fixed = {"content-type": CONTENT_TYPES[row.format], "user-agent": USER_AGENT}
         url = urlsplit(row.url)
         return Target(
             endpoint_id=row.id,
@@ -82,30 +90,48 @@ class Targets:
             lines=tuple(f"{name}: {value}" for name, value in {**fixed, **own}.items()),
             shown_headers=(*fixed.items(), *((name, HIDDEN) for name in own)),
             timeout=timedelta(seconds=row.timeout_s),
-            keys=tuple(
-                self._sealing.unseal(
-                    row.tenant_id, SECRETS, SECRETS_TABLE, secret_id, bytes(sealed)
-                )
-                for secret_id, sealed in zip(row.secret_ids, row.secrets, strict=True)
-            ),
+            format=row.format,
+            keys=tuple(self._keys(row)),
             policy=RetryPolicy(
                 tuple(timedelta(seconds=each) for each in row.retry_schedule_s)
             ),
             max_in_flight=row.max_in_flight,
         )
 
-    def messages(
-        self, uow: UnitOfWork, event_ids: Sequence[UUID]
-    ) -> dict[UUID, Message]:
-        """Return what is sent of those of these events that open."""
-        return _opened(self._message, uow.events.sealed(event_ids))
+    def _keys(self, row: Any) -> Iterable[SigningKey]:
+        rows = zip(row.secret_ids, row.schemes, row.secrets, strict=True)
+        for secret_id, scheme, sealed in rows:
+            key = self._sealing.unseal(
+                row.tenant_id, SECRETS, SECRETS_TABLE, secret_id, bytes(sealed)
+            )
+            yield signing.signing_key(scheme, key)
 
-    def _message(self, row: Any) -> Message:
+    def messages(
+        self, uow: UnitOfWork, wanted: Collection[tuple[UUID, str]]
+    ) -> dict[tuple[UUID, str], Message]:
+        """Return what is sent of those of these events that open.
+
+        Args:
+            uow: The turn's transaction.
+            wanted: Events and the format of each; one event may be in several.
+        """
+        by_event: dict[UUID, list[str]] = defaultdict(list)
+        for event_id, format in wanted:
+            by_event[event_id].append(format)
+        sealed = uow.events.sealed(sorted(by_event))
+        opened = _opened(lambda row: self._messages(row, by_event[row.id]), sealed)
+        return {
+            (event_id, format): message
+            for event_id, messages in opened.items()
+            for format, message in messages.items()
+        }
+
+    def _messages(self, row: Any, wanted: Sequence[str]) -> dict[str, Message]:
         plain = self._sealing.unseal(
             row.tenant_id, day_scope(row.id), EVENT_TABLE, row.id, bytes(row.sealed)
         )
         kept, data = events.unpack(plain)
-        body = events.standard_body(
+        event = Original(
             type=row.type,
             source=row.source,
             source_id=row.source_id,
@@ -113,9 +139,14 @@ class Targets:
             kept=kept,
             data=data,
         )
-        return Message(
-            ids.show(Kind.EVENT, row.id), body, kept.traceparent, row.size_bytes
-        )
+        shown = ids.show(Kind.EVENT, row.id)
+        messages = {}
+        for format in wanted:
+            body, headers = formats.content(format, event)
+            messages[format] = Message(
+                shown, body, kept.traceparent, row.size_bytes, headers
+            )
+        return messages
 
 
 def _opened(open_row: Callable[[Any], T], rows: Iterable[Any]) -> dict[UUID, T]:

@@ -92,6 +92,8 @@ class Job:
         )
         if message.traceparent is not None:
             signed = (*signed, ("traceparent", message.traceparent))
+        if message.headers:
+            signed = (*message.headers, *signed)
         self.shown = (*target.shown_headers, *signed)
         return Request(
             url=target.url,

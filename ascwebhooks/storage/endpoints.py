@@ -22,6 +22,7 @@ _ROUTES = text(
 )
 _TARGETS = text(
     "SELECT e.*, array_agg(s.id ORDER BY s.created_at DESC, s.id DESC) AS secret_ids,"
+    " array_agg(s.scheme ORDER BY s.created_at DESC, s.id DESC) AS schemes,"
     " array_agg(s.sealed ORDER BY s.created_at DESC, s.id DESC) AS secrets"
     " FROM endpoint e JOIN endpoint_secret s"
     " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id"

@@ -42,6 +42,10 @@ class RejectedEventRepository:
             query.order_by(RejectedEvent.id.desc()).limit(limit)
         ).all()
 
+    def lock(self, rejected_id: UUID) -> RejectedEvent | None:
+        """Return a rejected event that nobody else changes until the commit."""
+        return self._session.get(RejectedEvent, rejected_id, with_for_update=True)
+
     def remove(self, rejected: RejectedEvent) -> None:
         """Delete one."""
         self._session.delete(rejected)

@@ -29,6 +29,7 @@ from ascwebhooks.errors import (
     PayloadTooLarge,
     Unavailable,
     UnreadableBody,
+    UnreadableHeader,
 )
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ PROBLEM_TYPE = "application/problem+json"
 STATUS: dict[type[AscWebhooksError], HTTPStatus] = {
     PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnreadableBody: HTTPStatus.BAD_REQUEST,
+    UnreadableHeader: HTTPStatus.BAD_REQUEST,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotAuthenticated: HTTPStatus.UNAUTHORIZED,
     NotPermitted: HTTPStatus.FORBIDDEN,

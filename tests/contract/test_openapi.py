@@ -60,7 +60,10 @@ def test_the_ways_of_publishing_are_described(document):
     assert set(described["requestBody"]["content"]) == {
         "application/cloudevents+json",
         "application/cloudevents-batch+json",
+        "application/json",
     }
+    named = {each["name"] for each in described["parameters"]}
+    assert {"ce-id", "ce-source", "ce-type", "ce-tenantid"} <= named
     assert {"202", "422"} <= set(described["responses"])
 
 

@@ -80,6 +80,8 @@ def test_an_endpoint_lives_and_dies_and_shows_its_secret_once(api):
         "description": "the test's",
         "event_types": ["budget.*", "key.rotated"],
         "format": "standard",
+        "signature": "v1",
+        "public_key": None,
         "headers": {"X-Team": "[hidden]"},
         "timeout_s": 3,
         "rate_limit_per_s": None,

@@ -177,6 +177,19 @@ def test_verify_accepts_what_was_signed(call, signed, capsys):
     assert capsys.readouterr().out == "verified\n"
 
 
+def test_verify_takes_a_public_key(call, signed, capsys):
+    headers, body = signed
+    key = signing.signing_key("v1a", bytes(range(32)))
+    now = int(datetime.now(UTC).timestamp())
+    signature = signing.sign([key], "evt_1", now, body.read_bytes())
+    headers.write_text(
+        f"webhook-id: evt_1\nwebhook-timestamp: {now}\nwebhook-signature: {signature}\n"
+    )
+    public = signing.format_public_key(signing.public_key(bytes(range(32))))
+    assert _verify(call, headers, body, secret=public) == 0
+    assert capsys.readouterr().out == "verified\n"
+
+
 def test_verify_says_why_not(call, signed, capsys):
     other = signing.format_secret(bytes(32))
     assert _verify(call, *signed, secret=other) == 1

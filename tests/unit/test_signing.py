@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -177,3 +179,78 @@ def test_the_hint_shows_four_characters_and_no_more():
 
     assert signing.hint(secret) == f"whsec_…{secret[-4:]}"
     assert secret[6:-4] not in signing.hint(secret)
+
+
+def public_of(key: bytes) -> str:
+    return signing.format_public_key(signing.public_key(key))
+
+
+def ed25519_headers(key: bytes, *more: signing.SigningKey) -> dict[str, str]:
+    timestamp = int(NOW.timestamp())
+    keys = [signing.signing_key("v1a", key), *more]
+    return {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signing.sign(keys, "evt_1", timestamp, BODY),
+    }
+
+
+def test_an_ed25519_key_is_that_of_rfc_8032():
+    """The first test vector of section 7.1."""
+    private = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+    public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    assert signing.public_key(bytes.fromhex(private)).hex() == public
+
+
+@given(st.binary(min_size=32, max_size=32), message_ids, st.binary(max_size=200))
+def test_an_ed25519_signature_verifies_over_the_raw_parts(key, message_id, body):
+    """By the standard's text alone: v1a, base64, over id.timestamp.body."""
+    signature = signing.sign([signing.signing_key("v1a", key)], message_id, 7, body)
+
+    scheme, encoded = signature.split(",")
+    raw = base64.b64decode(public_of(key).removeprefix("whpk_"))
+    public = Ed25519PublicKey.from_public_bytes(raw)
+    public.verify(base64.b64decode(encoded), f"{message_id}.7.".encode() + body)
+    assert scheme == "v1a"
+    with pytest.raises(InvalidSignature):
+        public.verify(base64.b64decode(encoded), f"{message_id}.8.".encode() + body)
+
+
+def test_a_public_key_verifies_its_own_signatures_alone():
+    sent = ed25519_headers(KEY, OLD_KEY)
+    signing.verify(public_of(KEY), sent, BODY, NOW)
+    signing.verify(signing.format_secret(OLD_KEY), sent, BODY, NOW)
+    for other in (public_of(OLD_KEY), signing.format_secret(KEY)):
+        with pytest.raises(SignatureInvalid):
+            signing.verify(other, sent, BODY, NOW)
+    with pytest.raises(SignatureInvalid):
+        signing.verify(public_of(KEY), sent, BODY + b" ", NOW)
+
+
+@pytest.mark.parametrize("given", ["v1a,", "v1a,AAAA", "v1a,*", "v1a,\u00e9", "v1a"])
+def test_a_malformed_ed25519_signature_is_refused(given):
+    sent = ed25519_headers(KEY) | {"webhook-signature": given}
+    with pytest.raises(SignatureInvalid):
+        signing.verify(public_of(KEY), sent, BODY, NOW)
+
+
+def test_an_ed25519_signature_under_another_scheme_is_refused():
+    """v1 is HMAC: the same bytes under its name prove nothing."""
+    sent = ed25519_headers(KEY)
+    sent["webhook-signature"] = sent["webhook-signature"].replace("v1a", "v1")
+    with pytest.raises(SignatureInvalid):
+        signing.verify(public_of(KEY), sent, BODY, NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["whpk_", "whpk_AAAA", "whpk_*", "whpk_" + base64.b64encode(bytes(33)).decode()],
+)
+def test_a_malformed_public_key_is_said(text):
+    with pytest.raises(InvalidInput, match="whpk_"):
+        signing.check_key(text)
+
+
+def test_the_hint_of_a_public_key_keeps_its_prefix():
+    public = public_of(KEY)
+    assert signing.hint(public) == f"whpk_…{public[-4:]}"

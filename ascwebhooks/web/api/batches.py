@@ -29,15 +29,28 @@ def one(body: bytes) -> list[bytes]:
     Raises:
         UnreadableBody: If it is not a JSON object.
     """
-    text = body.strip(_BLANKS)
-    if not text.startswith(b"{"):
+    if not body.lstrip(_BLANKS).startswith(b"{"):
         raise UnreadableBody("the body is not a CloudEvent, a JSON object.")
+    return [value(body)]
+
+
+def value(body: bytes) -> bytes:
+    """Return the one JSON value that a body is, as it came.
+
+    Nothing else can be in it: it may be put into an object as it is.
+
+    Raises:
+        UnreadableBody: If it is not one JSON value.
+    """
+    text = body.strip(_BLANKS)
+    if not text:
+        raise UnreadableBody("the body is empty.")
     try:
         _one.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         if len(_split(b"[%b]" % text)) != 1:
             raise UnreadableBody("the body is not JSON.") from error
-    return [text]
+    return text
 
 
 def many(body: bytes) -> list[bytes]:

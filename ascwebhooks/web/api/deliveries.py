@@ -77,7 +77,7 @@ class AttemptSchema(Schema):
     request_headers = fields.List(
         fields.List(fields.String()), attribute="detail.request_headers"
     )
-    request_body = fields.String()
+    request_body = Blob(allow_none=True)
     response_headers = fields.List(
         fields.List(fields.String()), attribute="detail.response_headers"
     )
@@ -167,12 +167,11 @@ def _attempts(found: DeliveryWithAttempts) -> list[dict[str, Any]]:
     """Return the attempts; libcurl's own words are for the platform's operators."""
     who = caller()
     full = who.tenant_id is None and who.may(Permission.OPERATE)
-    body = None if found.body is None else found.body.decode()
     return [
         {
             "attempt": each.attempt if full else With(each.attempt, detail=None),
             "detail": each.detail,
-            "request_body": body,
+            "request_body": each.body,
         }
         for each in found.attempts
     ]

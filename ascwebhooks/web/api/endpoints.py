@@ -12,10 +12,12 @@ from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.matching import MAX_EVENT_TYPES
 from ascwebhooks.domain.retry import MAX_DELAY_S, MAX_DELAYS
+from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.domain.urls import MAX_URL_LENGTH
 from ascwebhooks.services.described import Described, WithSecret
 from ascwebhooks.services.secrets import MAX_OVERLAP, OVERLAP
@@ -66,7 +68,20 @@ class EndpointChanges(Schema):
         metadata={"description": "The delays after the first attempt, in seconds."},
     )
     region = Text()
-    format = NotYet("standard")
+    format = fields.String(
+        validate=validate.OneOf([*Format]),
+        metadata={
+            "description": "What is sent: by Standard Webhooks, or a CloudEvent in"
+            " structured or in binary mode. Signed the same way."
+        },
+    )
+    signature = fields.String(
+        validate=validate.OneOf([*Scheme]),
+        metadata={
+            "description": "`v1` (HMAC-SHA256) or `v1a` (Ed25519); it is chosen at"
+            " creation, and later with a rotation of the secret."
+        },
+    )
     ordering = NotYet("none")
     rate_limit_per_s = NotYet(None)
     filter = NotYet(None)
@@ -90,7 +105,12 @@ class EndpointSchema(Schema):
     url = fields.String()
     description = fields.String()
     event_types = fields.List(fields.String())
-    format = fields.String()
+    format = fields.String(metadata={"enum": [*Format]})
+    signature = fields.String(metadata={"enum": [*Scheme]})
+    public_key = fields.String(
+        allow_none=True,
+        metadata={"description": "`whpk_…`, with `v1a`: verifies signatures."},
+    )
     headers = fields.Dict(keys=fields.String(), values=fields.String())
     timeout_s = fields.Integer()
     rate_limit_per_s = fields.Integer(allow_none=True)
@@ -112,7 +132,10 @@ class EndpointSchema(Schema):
 class EndpointWithSecretSchema(EndpointSchema):
     """An endpoint with its new secret."""
 
-    secret = fields.String(metadata={"description": "Shown this once."})
+    secret = fields.String(
+        allow_none=True,
+        metadata={"description": "Shown this once; null with `v1a`."},
+    )
 
     @pre_dump
     def _flatten(self, found: WithSecret, **_: Any) -> With:
@@ -126,6 +149,7 @@ def _flat(found: Described, **more: Any) -> With:
         event_types=list(dict.fromkeys(types)),
         headers=dict.fromkeys(found.header_names, HIDDEN),
         secret_hints=[each.hint for each in found.secrets],
+        public_key=found.public_key,
         **more,
     )
 
@@ -138,6 +162,11 @@ class Rotation(Schema):
         int(MAX_OVERLAP.total_seconds()),
         load_default=int(OVERLAP.total_seconds()),
         metadata={"description": "How long the secrets before it sign too."},
+    )
+    signature = fields.String(
+        load_default=None,
+        validate=validate.OneOf([*Scheme]),
+        metadata={"description": "`v1` or `v1a` from now on; as it was if absent."},
     )
 
 
@@ -203,7 +232,9 @@ class SecretRotation(MethodView):
     ) -> WithSecret:
         """Give an endpoint a new secret; it is in this answer alone."""
         overlap = timedelta(seconds=body["overlap_s"])
-        return services().secrets.rotate(tenant_id, _id(endpoint_id), overlap)
+        return services().secrets.rotate(
+            tenant_id, _id(endpoint_id), overlap, body["signature"]
+        )
 
 
 @blp.route(f"{_ROOT}/<endpoint_id>/test")

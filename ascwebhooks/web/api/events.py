@@ -11,7 +11,6 @@ import msgspec
 from flask import Response, jsonify, make_response, request
 from flask.views import MethodView
 from marshmallow import Schema, fields
-from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
@@ -21,7 +20,7 @@ from ascwebhooks.services.batches import Accepted, Postponed, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import With
-from ascwebhooks.web.api import batches, bodies
+from ascwebhooks.web.api import batches, binary, bodies
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.deliveries import DeliverySchema
 from ascwebhooks.web.api.fields import Id, Moment, MomentOfId, Text
@@ -32,6 +31,7 @@ blp = Blueprint("events", __name__, description="What happened at the gateway.")
 
 ONE = "application/cloudevents+json"
 MANY = "application/cloudevents-batch+json"
+DATA = "application/json"
 
 _SPLITTERS: dict[str, Callable[[bytes], list[bytes]]] = {
     ONE: batches.one,
@@ -46,7 +46,7 @@ _EXAMPLE = {
     "time": "2026-11-23T11:18:28Z",
     "data": {"team": "search", "spend": 103.20, "budget": 100},
 }
-_ONE_SCHEMA = {
+ONE_SCHEMA = {
     "type": "object",
     "required": ["specversion", "id", "source", "type", "tenantid"],
     "properties": {
@@ -63,17 +63,30 @@ _ONE_SCHEMA = {
 _BODY = {
     "required": True,
     "content": {
-        ONE: {"schema": _ONE_SCHEMA, "example": _EXAMPLE},
+        ONE: {"schema": ONE_SCHEMA, "example": _EXAMPLE},
         MANY: {
             "schema": {
                 "type": "array",
                 "maxItems": batches.MAX_EVENTS,
-                "items": _ONE_SCHEMA,
+                "items": ONE_SCHEMA,
             },
             "example": [_EXAMPLE],
         },
+        DATA: {
+            "schema": {"description": "Binary mode: any JSON, 256 KiB at most."},
+            "example": _EXAMPLE["data"],
+        },
     },
 }
+_HEADERS = [
+    {
+        "in": "header",
+        "name": f"ce-{name}",
+        "schema": {"type": "string"},
+        "description": "Binary mode: the attribute, percent-encoded.",
+    }
+    for name in ("specversion", "id", "source", "type", "tenantid", "time", "subject")
+]
 
 
 class AcceptedSchema(Schema):
@@ -156,23 +169,21 @@ class Publishing(MethodView):
     """The way in over HTTP."""
 
     @needs(Permission.PUBLISH)
-    @blp.doc(requestBody=_BODY)
+    @blp.doc(requestBody=_BODY, parameters=_HEADERS)
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
     @blp.response(202, PublishedSchema)
     def post(self) -> Response:
         """Publish events; what is accepted is committed when this answers.
 
-        At most 1,000 events and 5 MiB.  The same event again is a duplicate and is
-        not sent again.
+        At most 1,000 events and 5 MiB; in binary mode one, with its attributes in
+        `ce-*` headers and its data as the body.  The same event again is a duplicate
+        and is not sent again.
         """
         raws = _events()
         verdicts = services().acceptance.accept(
             raws, via="http", tenant_id=caller().tenant_id
         )
-        if any(isinstance(each, Postponed) for each in verdicts):
-            # The others are kept; sent again they are duplicates.
-            raise Unavailable("events cannot be kept now; send the request again.")
-        return _published(verdicts)
+        return published(verdicts)
 
 
 @blp.route("/tenants/<tenant_id>/events")
@@ -203,11 +214,15 @@ def _events() -> list[bytes]:
     """Return the bytes of each event in the request."""
     split = _SPLITTERS.get(request.mimetype)
     if split is None:
-        raise UnsupportedMediaType
+        return [binary.event(request)]
     return split(bodies.read(request, batches.MAX_BYTES))
 
 
-def _published(verdicts: Sequence[Verdict]) -> Response:
+def published(verdicts: Sequence[Verdict]) -> Response:
+    """Return the answer to what was published: what was accepted and what not."""
+    if any(isinstance(each, Postponed) for each in verdicts):
+        # The others are kept; sent again they are duplicates.
+        raise Unavailable("events cannot be kept now; send the request again.")
     outcome = {
         "accepted": [each for each in verdicts if isinstance(each, Accepted)],
         "rejected": [
