@@ -27,10 +27,12 @@ from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
@@ -48,6 +50,7 @@ from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from ascwebhooks.tasks.app import App, deliver_queue, make_celery, publisher
 from ascwebhooks.tasks.beat import run_beat
+from ascwebhooks.tasks.exposition import serve_metrics
 from ascwebhooks.tasks.worker import run_worker
 from ascwebhooks.web.app import create_app
 from ascwebhooks.web.server import serve
@@ -139,7 +142,10 @@ class Parts:
             check_target=self.check_target,
             allow_http=settings.allow_http,
         )
-        acceptance = Acceptance(uow, sealing, entropy=os.urandom, ring=rings.ring)
+        metrics = Metrics()
+        acceptance = Acceptance(
+            uow, sealing, entropy=os.urandom, ring=rings.ring, metrics=metrics
+        )
 
         def make_turns(region: str, slow: bool) -> Turns:
             return Turns(
@@ -160,6 +166,7 @@ class Parts:
                 slow=slow,
                 lease=timedelta(seconds=settings.lease_s),
                 retention=self.retention,
+                metrics=metrics,
             )
 
         return Services(
@@ -168,6 +175,7 @@ class Parts:
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance),
+            gauges=Gauges(uow, self.stream(), retention=self.retention),
             health=Health(
                 uow,
                 self.engine,
@@ -186,6 +194,7 @@ class Parts:
                 dedupe=timedelta(days=settings.dedupe_days),
                 days_ahead=settings.partitions_ahead_days,
             ),
+            metrics=metrics,
             rejected_events=RejectedEvents(uow, sealing),
             rings=rings,
             secrets=secrets,
@@ -253,7 +262,10 @@ def _migrate(settings: Settings) -> str:
 def _run_worker(settings: Settings, duties: Duties, name: str | None) -> int:
     parts = Parts(settings)
     unique = name or f"{duties.kind}-{os.getpid()}@{socket.gethostname()}"
-    return run_worker(parts.celery, parts.services(), duties, unique)
+    services = parts.services()
+    if settings.metrics_bind is not None:
+        serve_metrics(settings.metrics_bind, services.metrics)
+    return run_worker(parts.celery, services, duties, unique)
 
 
 def _run_beat(settings: Settings) -> None:

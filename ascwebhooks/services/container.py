@@ -10,10 +10,12 @@ from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
@@ -30,9 +32,11 @@ class Services:
     endpoint_states: EndpointStates
     endpoints: Endpoints
     events: Events
+    gauges: Gauges
     health: Health
     keys: Keys
     maintenance: Maintenance
+    metrics: Metrics
     rejected_events: RejectedEvents
     rings: Rings
     secrets: Secrets

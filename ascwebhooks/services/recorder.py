@@ -16,6 +16,7 @@ import structlog
 from ascwebhooks import logs
 from ascwebhooks.domain.deliveries import Outcome, Status
 from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recording import Made, Recorded, Recording
 from ascwebhooks.services.visits import Job, names
 
@@ -41,6 +42,7 @@ class Recorder:
         *,
         after: Callable[[Recorded, Sequence[Job]], None],
         plenty: Callable[[], bool],
+        metrics: Metrics,
     ) -> None:
         """Take the parts.
 
@@ -48,10 +50,12 @@ class Recorder:
             recording: Writes a batch.
             after: Told of each batch that was written.
             plenty: Whether the loop has enough to send for a while.
+            metrics: Counts each batch that was written.
         """
         self._recording = recording
         self._after = after
         self._plenty = plenty
+        self._metrics = metrics
         self._results: deque[tuple[Job, Outcome]] = deque()
         self._jobs: list[Job] = []
         self._made: list[Made] = []
@@ -109,6 +113,7 @@ class Recorder:
             for job in jobs:
                 job.visit.jobs.pop(job.claimed.id, None)
             _log(jobs, made, recorded.statuses)
+            self._metrics.recorded(made, recorded.statuses)
             self._after(recorded, jobs)
 
     def _collect(self) -> None:

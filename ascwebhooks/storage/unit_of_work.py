@@ -19,6 +19,7 @@ from ascwebhooks.storage.data_keys import DataKeyRepository
 from ascwebhooks.storage.deliveries import DeliveryRepository
 from ascwebhooks.storage.endpoints import EndpointRepository
 from ascwebhooks.storage.events import EventRepository
+from ascwebhooks.storage.gauges import GaugeRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
@@ -63,6 +64,7 @@ class UnitOfWork:
         self.rejected_events = RejectedEventRepository(session)
         self.keys = ApiKeyRepository(session)
         self.data_keys = DataKeyRepository(session)
+        self.gauges = GaugeRepository(session)
         return self
 
     def __exit__(
