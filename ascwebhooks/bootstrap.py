@@ -29,6 +29,7 @@ from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
+from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
@@ -46,6 +47,7 @@ from ascwebhooks.settings import read as settings_of
 from ascwebhooks.storage import migrate
 from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.engine import make_engine, make_redis
+from ascwebhooks.storage.idempotency import Promise
 from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from ascwebhooks.tasks.app import App, deliver_queue, make_celery, publisher
@@ -89,7 +91,19 @@ class Parts:
     @cached_property
     def uow(self) -> Callable[[], UnitOfWork]:
         """What opens transactions."""
+        return partial(
+            UnitOfWork, make_sessions(self.engine), self.promise.before_commit
+        )
+
+    @cached_property
+    def aside(self) -> Callable[[], UnitOfWork]:
+        """What opens transactions that no request's outcome hangs on."""
         return partial(UnitOfWork, make_sessions(self.engine))
+
+    @cached_property
+    def promise(self) -> Promise:
+        """Which idempotent request a thread is answering."""
+        return Promise()
 
     @cached_property
     def policy(self) -> AddressPolicy:
@@ -123,7 +137,7 @@ class Parts:
     def services(self) -> Services:
         """Return the services."""
         settings, uow = self.settings, self.uow
-        sealing = Sealing(uow, self.ring, os.urandom)
+        sealing = Sealing(self.aside, self.ring, os.urandom)
         client = make_redis(settings.require_redis_url())
         doors = Doors(client)
         rings = Rings(
@@ -185,6 +199,7 @@ class Parts:
                 workers=self.workers,
                 retention=self.retention,
             ),
+            idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             maintenance=Maintenance(
                 uow,

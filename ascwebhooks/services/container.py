@@ -12,6 +12,7 @@ from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
+from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
@@ -34,6 +35,7 @@ class Services:
     events: Events
     gauges: Gauges
     health: Health
+    idempotency: Idempotency
     keys: Keys
     maintenance: Maintenance
     metrics: Metrics

@@ -27,6 +27,7 @@ from ascwebhooks.errors import (
     NotFound,
     NotPermitted,
     PayloadTooLarge,
+    PreconditionFailed,
     Unavailable,
     UnreadableBody,
 )
@@ -44,6 +45,7 @@ STATUS: dict[type[AscWebhooksError], HTTPStatus] = {
     NotPermitted: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

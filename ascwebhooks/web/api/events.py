@@ -157,7 +157,7 @@ class Publishing(MethodView):
     @needs(Permission.PUBLISH)
     @blp.doc(requestBody=_BODY)
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
-    @blp.response(202, PublishedSchema)
+    @blp.response(202, PublishedSchema, once=False)
     def post(self) -> Response:
         """Publish events; what is accepted is committed when this answers.
 
