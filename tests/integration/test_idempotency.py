@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -190,6 +191,35 @@ def test_a_straggler_whose_key_was_taken_over_commits_nothing(pipeline, asked, a
         answer(asked, slow)
     assert count(pipeline) == 1
     assert answer(asked, create) == (made(), True)
+
+
+def test_a_straggler_commits_nothing_while_another_one_is_at_it(
+    pipeline, asked, answer
+):
+    """The one that took over has not committed anything yet."""
+    took_over, gate = threading.Event(), threading.Event()
+    results = []
+
+    def other() -> Answer:
+        took_over.set()
+        assert gate.wait(10)
+        return made()
+
+    rival = threading.Thread(target=lambda: results.append(answer(asked, other)))
+
+    def slow() -> Answer:
+        age(pipeline, "61 s")
+        rival.start()
+        assert took_over.wait(10)
+        pipeline.endpoint()
+        return made()
+
+    with pytest.raises(IdempotencyInProgress):
+        answer(asked, slow)
+    gate.set()
+    rival.join(10)
+    assert results == [(made(), False)]
+    assert count(pipeline) == 0
 
 
 def test_after_a_day_a_key_is_new_again_and_forgotten(api, pipeline):
