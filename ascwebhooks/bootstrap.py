@@ -27,10 +27,13 @@ from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
+from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
@@ -46,6 +49,7 @@ from ascwebhooks.settings import read as settings_of
 from ascwebhooks.storage import migrate
 from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.engine import make_engine, make_redis
+from ascwebhooks.storage.idempotency import Promise
 from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from ascwebhooks.tasks.app import (
@@ -56,6 +60,7 @@ from ascwebhooks.tasks.app import (
     walkers_bell,
 )
 from ascwebhooks.tasks.beat import run_beat
+from ascwebhooks.tasks.exposition import serve_metrics
 from ascwebhooks.tasks.worker import run_worker
 from ascwebhooks.web.app import create_app
 from ascwebhooks.web.server import serve
@@ -94,7 +99,19 @@ class Parts:
     @cached_property
     def uow(self) -> Callable[[], UnitOfWork]:
         """What opens transactions."""
+        return partial(
+            UnitOfWork, make_sessions(self.engine), self.promise.before_commit
+        )
+
+    @cached_property
+    def aside(self) -> Callable[[], UnitOfWork]:
+        """What opens transactions that no request's outcome hangs on."""
         return partial(UnitOfWork, make_sessions(self.engine))
+
+    @cached_property
+    def promise(self) -> Promise:
+        """Which idempotent request a thread is answering."""
+        return Promise()
 
     @cached_property
     def policy(self) -> AddressPolicy:
@@ -128,7 +145,7 @@ class Parts:
     def services(self) -> Services:
         """Return the services."""
         settings, uow = self.settings, self.uow
-        sealing = Sealing(uow, self.ring, os.urandom)
+        sealing = Sealing(self.aside, self.ring, os.urandom)
         client = make_redis(settings.require_redis_url())
         doors = Doors(client)
         rings = Rings(
@@ -147,7 +164,10 @@ class Parts:
             check_target=self.check_target,
             allow_http=settings.allow_http,
         )
-        acceptance = Acceptance(uow, sealing, entropy=os.urandom, ring=rings.ring)
+        metrics = Metrics()
+        acceptance = Acceptance(
+            uow, sealing, entropy=os.urandom, ring=rings.ring, metrics=metrics
+        )
 
         def make_turns(region: str, slow: bool) -> Turns:
             return Turns(
@@ -168,6 +188,7 @@ class Parts:
                 slow=slow,
                 lease=timedelta(seconds=settings.lease_s),
                 retention=self.retention,
+                metrics=metrics,
             )
 
         return Services(
@@ -176,6 +197,7 @@ class Parts:
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance),
+            gauges=Gauges(uow, self.stream(), retention=self.retention),
             health=Health(
                 uow,
                 self.engine,
@@ -185,6 +207,7 @@ class Parts:
                 workers=self.workers,
                 retention=self.retention,
             ),
+            idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             maintenance=Maintenance(
                 uow,
@@ -194,6 +217,7 @@ class Parts:
                 dedupe=timedelta(days=settings.dedupe_days),
                 days_ahead=settings.partitions_ahead_days,
             ),
+            metrics=metrics,
             rejected_events=RejectedEvents(uow, sealing, acceptance),
             replays=Replays(
                 uow,
@@ -268,7 +292,10 @@ def _migrate(settings: Settings) -> str:
 def _run_worker(settings: Settings, duties: Duties, name: str | None) -> int:
     parts = Parts(settings)
     unique = name or f"{duties.kind}-{os.getpid()}@{socket.gethostname()}"
-    return run_worker(parts.celery, parts.services(), duties, unique)
+    services = parts.services()
+    if settings.metrics_bind is not None:
+        serve_metrics(settings.metrics_bind, services.metrics)
+    return run_worker(parts.celery, services, duties, unique)
 
 
 def _run_beat(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 AscWebhooksError
 ├── InvalidInput              the request is wrong; the caller can fix it
+│   ├── IdempotencyKeyReused
 │   ├── PayloadTooLarge
 │   ├── TargetRejected
 │   ├── UnreadableBody
@@ -10,6 +11,9 @@ AscWebhooksError
 ├── NotPermitted              the key's role or tenant does not allow it
 ├── NotFound                  unknown, or another tenant's: the same answer
 ├── Conflict                  the request is right, the state is not
+│   ├── IdempotencyAnswerLost
+│   └── IdempotencyInProgress
+├── PreconditionFailed        it is no longer what the caller has seen
 ├── Unavailable               a part this needs is away; the same call may work later
 └── SettingsInvalid           a setting is missing or wrong; the process does not start
 
@@ -84,6 +88,30 @@ class Conflict(AscWebhooksError):
     """The request is right, but the state of things does not allow it."""
 
     code = "conflict"
+
+
+class IdempotencyKeyReused(InvalidInput):
+    """An ``Idempotency-Key`` came with another request before."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyInProgress(Conflict):
+    """The request that came first with this ``Idempotency-Key`` is not answered yet."""
+
+    code = "idempotency_in_progress"
+
+
+class IdempotencyAnswerLost(Conflict):
+    """The request was carried out, and what it was answered with is not known."""
+
+    code = "idempotency_answer_lost"
+
+
+class PreconditionFailed(AscWebhooksError):
+    """What is to be changed is no longer what the caller has seen."""
+
+    code = "precondition_failed"
 
 
 class Unavailable(AscWebhooksError):

@@ -55,6 +55,8 @@ class Settings:
     max_transfers: int = 1000
     deliver_threads: int = 4
     deliver_processes: int = 1
+    metrics_bind: str | None = None
+    metrics_targets: tuple[str, ...] = ()
     log_level: str = "INFO"
     log_format: str = "json"
 
@@ -144,6 +146,7 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         ),
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
+        "METRICS_TARGETS": list(settings.metrics_targets),
     }
     values: dict[str, Any] = {
         each.name.upper(): special.get(each.name.upper(), getattr(settings, each.name))
@@ -233,6 +236,16 @@ def _count(low: int, high: int) -> ma.fields.Integer:
     return ma.fields.Integer(validate=validate.Range(low, high))
 
 
+_HOST_AND_PORT = validate.Regexp(r"[^\s:]+:\d+\Z", error="give host:port.")
+
+
+class _Targets(ma.fields.Field[tuple[str, ...]]):
+    """``name=host:port``, separated by commas."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
+        return tuple(each.strip() for each in value.split(","))
+
+
 class _SettingsSchema(ma.Schema):
     """How each setting is written in the environment."""
 
@@ -247,9 +260,7 @@ class _SettingsSchema(ma.Schema):
     )
     encryption_keys = _KeyRing()
     home_dir = ma.fields.Function(deserialize=Path)
-    bind = ma.fields.String(
-        validate=validate.Regexp(r"[^\s:]+:\d+\Z", error="give host:port.")
-    )
+    bind = ma.fields.String(validate=_HOST_AND_PORT)
     region = ma.fields.String(
         validate=validate.Regexp(
             r"[a-z0-9][a-z0-9-]{0,31}\Z", error="lower-case letters, digits and '-'."
@@ -268,6 +279,8 @@ class _SettingsSchema(ma.Schema):
     max_transfers = _count(1, 10_000)
     deliver_threads = _count(1, 64)
     deliver_processes = _count(1, 64)
+    metrics_bind = ma.fields.String(validate=_HOST_AND_PORT)
+    metrics_targets = _Targets()
     log_level = ma.fields.String(
         validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
     )

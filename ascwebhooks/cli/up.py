@@ -11,7 +11,7 @@ import click
 from ascwebhooks.cli import output, proof, samples
 from ascwebhooks.cli.context import Tools, pass_tools, quiet
 from ascwebhooks.cli.demo import Demo, Occupied
-from ascwebhooks.cli.programs import WEB, programs
+from ascwebhooks.cli.programs import WEB, programs, workers
 from ascwebhooks.cli.proof import Failed, Proof, Result
 from ascwebhooks.cli.tallies import Tally
 from ascwebhooks.domain.keys import Role
@@ -85,7 +85,12 @@ class _Up:
             self._say(f"encryption keys: {keyring.ensure(settings.home_dir)}; keep it")
         runtime.write(
             settings.home_dir,
-            {**engines.urls(), "BIND": settings.bind, **self._for_demo()},
+            {
+                **engines.urls(),
+                "BIND": settings.bind,
+                "METRICS_TARGETS": _metrics_targets(settings),
+                **self._for_demo(),
+            },
         )
         return self._tools.read_settings()
 
@@ -183,6 +188,18 @@ class _Up:
         self._say("another: ascwebhooks keys create --role admin")
         demo.key_shown = True
         demo.save()
+
+
+def _metrics_targets(settings: Settings) -> str:
+    """Choose a port of its own for each worker's metrics."""
+    names = list(workers(settings))
+    found: list[int] = []
+    while len(found) < len(names):
+        port = ports.choose()
+        if port not in found:
+            found.append(port)
+    chosen = zip(names, found, strict=True)
+    return ",".join(f"{name}={HOST}:{port}" for name, port in chosen)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ascwebhooks.services.batches import (
     Resubmitted,
     Verdict,
 )
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.resubmission import Resubmission
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.services.sealing import Sealing
@@ -45,12 +46,14 @@ class Acceptance:
         *,
         entropy: Callable[[int], bytes],
         ring: Callable[[set[Due]], None],
+        metrics: Metrics | None = None,
     ) -> None:
         """Take the parts; ``ring`` is called after each commit."""
         self._uow = uow
         self._sealing = sealing
         self._entropy = entropy
         self._ring = ring
+        self._metrics = metrics or Metrics()
         self._routes = Routes()
 
     def accept(
@@ -141,8 +144,25 @@ class Acceptance:
             batch.write(parsed, refusals)
             uow.after_commit(lambda: self._ring(batch.rings))
             uow.commit()
-        _log(batch, intake.via)
+        self._tell(batch, intake.via)
         return batch.verdicts
+
+    def _tell(self, batch: Batch, via: str) -> None:
+        """Log and count a batch that was committed."""
+        events, rejected = len(batch.events), len(batch.refusals)
+        duplicates = len(batch.verdicts) - events - rejected
+        log.info(
+            "events_accepted",
+            via=via,
+            events=events,
+            deliveries=len(batch.deliveries),
+            duplicates=duplicates,
+            rejected=rejected,
+        )
+        codes = Counter(refusal.code for refusal in batch.refusals)
+        if codes:
+            log.warning("events_rejected", via=via, codes=dict(codes))
+        self._metrics.accepted(via, events=events, duplicates=duplicates, codes=codes)
 
 
 def _parse(raw: bytes, only_tenant: str | None) -> Event:
@@ -152,17 +172,3 @@ def _parse(raw: bytes, only_tenant: str | None) -> Event:
             "tenant_not_permitted", f"this key is for the tenant {only_tenant!r} alone."
         )
     return event
-
-
-def _log(batch: Batch, via: str) -> None:
-    log.info(
-        "events_accepted",
-        via=via,
-        events=len(batch.events),
-        deliveries=len(batch.deliveries),
-        duplicates=len(batch.verdicts) - len(batch.events) - len(batch.refusals),
-        rejected=len(batch.refusals),
-    )
-    if batch.refusals:
-        codes = Counter(refusal.code for refusal in batch.refusals)
-        log.warning("events_rejected", via=via, codes=dict(codes))

@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Outcome
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.visits import Job, Visit, names
 from ascwebhooks.storage.claims import Claimed
@@ -33,6 +34,7 @@ class Claiming:
         targets: Targets,
         finished: Callable[[Job, Outcome], None],
         retention: timedelta,
+        metrics: Metrics,
     ) -> None:
         """Take the parts.
 
@@ -41,11 +43,13 @@ class Claiming:
             targets: Reads bodies.
             finished: Takes what came of a job, in the loop's thread.
             retention: How long deliveries are kept.
+            metrics: Counts what is claimed.
         """
         self._uow = uow
         self._targets = targets
         self._finished = finished
         self._retention = retention
+        self._metrics = metrics
         self._average_bytes = 4_096.0
 
     def window(self) -> Window:
@@ -84,6 +88,7 @@ class Claiming:
     ) -> list[Job]:
         if not claimed:
             return []
+        self._metrics.claimed(len(claimed))
         wanted = [
             (each.event_id, visits[each.endpoint_id].target.format) for each in claimed
         ]

@@ -10,10 +10,13 @@ from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
+from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
@@ -32,9 +35,12 @@ class Services:
     endpoint_states: EndpointStates
     endpoints: Endpoints
     events: Events
+    gauges: Gauges
     health: Health
+    idempotency: Idempotency
     keys: Keys
     maintenance: Maintenance
+    metrics: Metrics
     rejected_events: RejectedEvents
     replays: Replays
     rings: Rings

@@ -50,8 +50,18 @@ class EndpointStates:
         self._ring = ring
         self._retention = retention
 
-    def delete(self, tenant_id: str, endpoint_id: UUID) -> None:
+    def delete(
+        self,
+        tenant_id: str,
+        endpoint_id: UUID,
+        check: Callable[[Described], None] | None = None,
+    ) -> None:
         """Delete an endpoint; what is pending there is dead-lettered.
+
+        Args:
+            tenant_id: Whose.
+            endpoint_id: Which.
+            check: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If the tenant has no such endpoint.
@@ -59,6 +69,8 @@ class EndpointStates:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
+            if check is not None:
+                check(describe(uow, self._sealing, tenant_id, [endpoint])[0])
             self.end(
                 uow,
                 tenant_id,

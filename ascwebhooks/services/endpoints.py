@@ -150,7 +150,11 @@ class Endpoints:
             return describe(uow, self._sealing, tenant_id, page)
 
     def change(
-        self, tenant_id: str, endpoint_id: UUID, changes: Mapping[str, Any]
+        self,
+        tenant_id: str,
+        endpoint_id: UUID,
+        changes: Mapping[str, Any],
+        check: Callable[[Described], None] | None = None,
     ) -> Described:
         """Change an endpoint; ``event_types`` replaces its subscriptions.
 
@@ -158,6 +162,7 @@ class Endpoints:
             tenant_id: Whose.
             endpoint_id: Which.
             changes: By the names of ``create``.
+            check: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If the tenant has no such endpoint.
@@ -174,6 +179,8 @@ class Endpoints:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
+            if check is not None:
+                check(describe(uow, self._sealing, tenant_id, [endpoint])[0])
             self._apply(uow, endpoint, changes)
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.services.idempotency import LIFE
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.storage import migrate, partitions
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -77,14 +78,20 @@ class Maintenance:
             self._drop(day)
 
     def forget(self) -> None:
-        """Delete dedupe keys and rejected events that are past their time."""
+        """Delete what is past its time: dedupe keys, rejected events, kept answers."""
         with self._uow() as uow:
             now = uow.now()
             keys = uow.events.forget_keys(now, self._dedupe)
             rejected = uow.rejected_events.purge(ids.lowest(now - self._retention))
+            answers = uow.idempotency.forget(now - LIFE)
             uow.commit()
-        if keys or rejected:
-            log.info("rows_forgotten", event_keys=keys, rejected_events=rejected)
+        if keys or rejected or answers:
+            log.info(
+                "rows_forgotten",
+                event_keys=keys,
+                rejected_events=rejected,
+                idempotency_keys=answers,
+            )
 
     def _expire(self, now: datetime) -> None:
         """Dead-letter what is still pending a day before its partition goes."""

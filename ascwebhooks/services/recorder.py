@@ -17,6 +17,7 @@ import structlog
 from ascwebhooks import logs, vital
 from ascwebhooks.domain.deliveries import Outcome, Status
 from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recording import Made, Recorded, Recording
 from ascwebhooks.services.visits import Job, names
 
@@ -49,6 +50,7 @@ class Recorder:
         *,
         after: Callable[[Recorded, Sequence[Job]], None],
         plenty: Callable[[], bool],
+        metrics: Metrics,
     ) -> None:
         """Take the parts.
 
@@ -56,10 +58,12 @@ class Recorder:
             recording: Writes a batch.
             after: Told of each batch that was written.
             plenty: Whether the loop has enough to send for a while.
+            metrics: Counts each batch that was written.
         """
         self._recording = recording
         self._after = after
         self._plenty = plenty
+        self._metrics = metrics
         self._results: deque[tuple[Job, Outcome]] = deque()
         #: What is to be recorded next, in the order in which it came.
         self._batches: list[list[Result]] = []
@@ -127,6 +131,8 @@ class Recorder:
         jobs = [each.job for each in batch]
         for job in jobs:
             job.visit.jobs.pop(job.claimed.id, None)
+        made = [each.made for each in batch]
+        self._metrics.recorded(made, recorded.statuses)
         self._after(recorded, jobs)
         _log(batch, recorded.statuses)
 

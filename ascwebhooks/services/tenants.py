@@ -83,8 +83,18 @@ class Tenants:
         with self._uow() as uow:
             return uow.tenants.page(after=after, limit=limit, only=only)
 
-    def change(self, tenant_id: str, changes: dict[str, Any]) -> Tenant:
+    def change(
+        self,
+        tenant_id: str,
+        changes: dict[str, Any],
+        check: Callable[[Tenant], None] | None = None,
+    ) -> Tenant:
         """Change ``name``, ``home_region`` or ``allowed_regions``.
+
+        Args:
+            tenant_id: Whose.
+            changes: By these names.
+            check: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If there is no such tenant.
@@ -93,14 +103,22 @@ class Tenants:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             tenant = find_tenant(uow, tenant_id)
+            if check is not None:
+                check(tenant)
             for name, value in changes.items():
                 setattr(tenant, name, value)
             _check_regions(tenant.home_region, tenant.allowed_regions)
             uow.commit()
             return tenant
 
-    def delete(self, tenant_id: str) -> None:
+    def delete(
+        self, tenant_id: str, check: Callable[[Tenant], None] | None = None
+    ) -> None:
         """Delete a tenant; what is pending at its endpoints is dead-lettered.
+
+        Args:
+            tenant_id: Whose.
+            check: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If there is no such tenant.
@@ -108,6 +126,8 @@ class Tenants:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             tenant = find_tenant(uow, tenant_id)
+            if check is not None:
+                check(tenant)
             for endpoint_id in sorted(uow.endpoints.all_ids(tenant_id)):
                 self._end_endpoint(
                     uow,

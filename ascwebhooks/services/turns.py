@@ -27,6 +27,7 @@ from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.claiming import Claiming
 from ascwebhooks.services.disabling import Disabling
+from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
@@ -68,6 +69,7 @@ class Turns:
         slow: bool,
         lease: timedelta,
         retention: timedelta,
+        metrics: Metrics,
     ) -> None:
         """Take the parts.
 
@@ -83,12 +85,17 @@ class Turns:
             slow: Whether this process serves the slow ones.
             lease: For how long a lease is taken.
             retention: How long deliveries are kept.
+            metrics: Counts what is claimed and recorded.
         """
         self._uow = uow
         self._sender = sender
         self._targets = targets
-        self._recorder = Recorder(recording, after=self._recorded, plenty=self._plenty)
-        self._claiming = Claiming(uow, targets, self._recorder.finished, retention)
+        self._recorder = Recorder(
+            recording, after=self._recorded, plenty=self._plenty, metrics=metrics
+        )
+        self._claiming = Claiming(
+            uow, targets, self._recorder.finished, retention, metrics
+        )
         self._rings = rings
         self._doors = doors
         self._disabling = Disabling(disable, self._close_endpoint)

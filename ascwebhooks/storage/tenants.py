@@ -67,7 +67,11 @@ class TenantRepository:
         self._session.execute(
             update(Tenant)
             .where(Tenant.id == tenant_id)
-            .values(subscriptions_version=Tenant.subscriptions_version + 1)
+            .values(
+                subscriptions_version=Tenant.subscriptions_version + 1,
+                # The tenant itself is as it was: its ETag must not change.
+                updated_at=Tenant.updated_at,
+            )
         )
 
     def delete(self, tenant: Tenant, at: datetime) -> None:

@@ -20,6 +20,8 @@ from ascwebhooks.storage.dead_letters import DeadLetterRepository
 from ascwebhooks.storage.deliveries import DeliveryRepository
 from ascwebhooks.storage.endpoints import EndpointRepository
 from ascwebhooks.storage.events import EventRepository
+from ascwebhooks.storage.gauges import GaugeRepository
+from ascwebhooks.storage.idempotency import IdempotencyRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
@@ -50,8 +52,13 @@ class UnitOfWork:
         Unavailable: From within the block, when the database is away.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        before_commit: Callable[[Session], None] = lambda _: None,
+    ) -> None:
         self._sessions = sessions
+        self._before_commit = before_commit
         self._hooks: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -67,6 +74,8 @@ class UnitOfWork:
         self.data_keys = DataKeyRepository(session)
         self.replays = ReplayRepository(session)
         self.dead_letters = DeadLetterRepository(session)
+        self.gauges = GaugeRepository(session)
+        self.idempotency = IdempotencyRepository(session)
         return self
 
     def __exit__(
@@ -108,6 +117,7 @@ class UnitOfWork:
         The data is safe by then, and whatever a hook would have started the
         sweeper starts later.
         """
+        self._before_commit(self._session)
         self._session.commit()
         hooks, self._hooks = self._hooks, []
         for hook in hooks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
+from uuid import UUID
 
 from flask import Flask, current_app, g, request
 from werkzeug.routing import Rule
@@ -28,6 +29,7 @@ class Caller(NamedTuple):
     tenant_id: str | None
     role: Role
     shown: str
+    key_id: UUID
 
     def may(self, permission: Permission) -> bool:
         """Return whether the key's role allows this."""
@@ -144,7 +146,7 @@ def _recognise() -> Caller:
     if scheme.lower() != "bearer" or not secret.strip():
         raise NotAuthenticated("send 'Authorization: Bearer <API key>'.")
     key = services().keys.recognise(secret.strip())
-    return Caller(key.tenant_id, Role(key.role), key.shown)
+    return Caller(key.tenant_id, Role(key.role), key.shown, key.id)
 
 
 def _check_tenant(who: Caller, needed: Needs) -> None:

@@ -27,6 +27,7 @@ from ascwebhooks.errors import (
     NotFound,
     NotPermitted,
     PayloadTooLarge,
+    PreconditionFailed,
     Unavailable,
     UnreadableBody,
     UnreadableHeader,
@@ -46,6 +47,7 @@ STATUS: dict[type[AscWebhooksError], HTTPStatus] = {
     NotPermitted: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -1,12 +1,17 @@
-"""Liveness and readiness, for whatever starts and stops this process."""
+"""Liveness and readiness, for whatever starts and stops this process; metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 import structlog
-from flask import Blueprint
+from flask import Blueprint, Response, request
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from ascwebhooks.web.access import services
 
@@ -43,3 +48,22 @@ def readyz() -> tuple[dict[str, Any], HTTPStatus]:
         body = {"status": "unavailable", "checks": checks}
         return body, HTTPStatus.SERVICE_UNAVAILABLE
     return {"status": "ready", "checks": checks}, HTTPStatus.OK
+
+
+@blp.get("/metrics")
+def metrics() -> Response:
+    """Show this process's metrics, and how the whole installation stands.
+
+    Anybody may ask who reaches this port: no tenant, endpoint or event is named.
+    """
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    both = _Both(services().metrics, services().gauges)
+    return Response(encode(both), content_type=content_type)
+
+
+class _Both:
+    def __init__(self, *collectors: Collector) -> None:
+        self._collectors = collectors
+
+    def collect(self) -> Iterable[Metric]:
+        return chain.from_iterable(each.collect() for each in self._collectors)

@@ -15,10 +15,15 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.errors import UnreadableBody
+from ascwebhooks.web import idempotency, tags
 from ascwebhooks.web.api import bodies
 
 View = TypeVar("View", bound=Callable[..., Any])
 Views = TypeVar("Views", bound=type[MethodView])
+
+
+#: What a creation is answered with.
+_CREATED = frozenset({201, 202})
 
 
 class StrictParser(FlaskParser):
@@ -33,6 +38,7 @@ class StrictParser(FlaskParser):
 
     def _raw_load_json(self, req: flask.Request) -> Any:
         body = bodies.read(req, self.max_body_bytes)
+        idempotency.note_body(body)
         if not body:
             return missing
         if not req.is_json:
@@ -59,13 +65,48 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
     def response(
-        self, status_code: int, schema: type[Schema] | None = None, **options: Any
+        self,
+        status_code: int,
+        schema: type[Schema] | None = None,
+        *,
+        etag: bool = False,
+        once: bool = True,
+        **options: Any,
     ) -> Callable[[View], View]:
-        """Answer with a status and a schema."""
-        decorate: Callable[[View], View] = super().response(
-            status_code, schema, **options
-        )
+        """Answer with a status and a schema.
+
+        Args:
+            status_code: The status.
+            schema: What is shown of what the view returns.
+            etag: Whether the answer has an ``ETag`` (``web.tags``).
+            once: Whether a ``post`` that answers 201 or 202 honours
+                ``Idempotency-Key`` (``web.idempotency``).
+            options: flask-smorest's.
+        """
+        if etag:
+            options.setdefault("headers", tags.ETAG_HEADER)
+        respond = super().response(status_code, schema, **options)
+
+        def decorate(view: View) -> View:
+            verb = view.__name__
+            shown: Any = view
+            if etag:
+                assert schema is not None
+                shown = tags.tagged(schema, view)
+            shown = respond(shown)
+            if etag and verb == "get":
+                shown = self.doc(parameters=[tags.IF_NONE_MATCH])(shown)
+            if once and verb == "post" and status_code in _CREATED:
+                shown = self.doc(parameters=[idempotency.PARAMETER])(shown)
+                shown = idempotency.once(shown)
+            made: View = shown
+            return made
+
         return decorate
+
+    def conditional(self, view: View) -> View:
+        """Describe that a view honours ``If-Match`` (``web.tags.precondition``)."""
+        return self.doc(parameters=[tags.IF_MATCH])(view)
 
     def alt_response(
         self, status_code: int, schema: type[Schema] | None = None, **options: Any

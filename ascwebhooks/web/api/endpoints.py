@@ -28,6 +28,7 @@ from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import AcceptedSchema
 from ascwebhooks.web.api.fields import Id, Moment, NotYet, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
+from ascwebhooks.web.tags import precondition
 
 blp = Blueprint("endpoints", __name__, description="Where a tenant's events go.")
 
@@ -132,6 +133,8 @@ class EndpointSchema(Schema):
 class EndpointWithSecretSchema(EndpointSchema):
     """An endpoint with its new secret."""
 
+    VOLATILE = frozenset({"secret"})
+
     secret = fields.String(
         allow_none=True,
         metadata={"description": "Shown this once; null with `v1a`."},
@@ -188,7 +191,7 @@ class Endpoints(MethodView):
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(NewEndpoint)
-    @blp.response(201, EndpointWithSecretSchema)
+    @blp.response(201, EndpointWithSecretSchema, etag=True)
     def post(self, body: dict[str, Any], tenant_id: str) -> WithSecret:
         """Create an endpoint; its secret is in this answer alone."""
         return services().endpoints.create(tenant_id, **body)
@@ -199,25 +202,29 @@ class Endpoint(MethodView):
     """One endpoint."""
 
     @needs(Permission.READ)
-    @blp.response(200, EndpointSchema)
+    @blp.response(200, EndpointSchema, etag=True)
     def get(self, tenant_id: str, endpoint_id: str) -> Described:
         """Get an endpoint."""
         return services().endpoints.get(tenant_id, _id(endpoint_id))
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(EndpointChanges)
-    @blp.response(200, EndpointSchema)
+    @blp.conditional
+    @blp.response(200, EndpointSchema, etag=True)
     def patch(
         self, body: dict[str, Any], tenant_id: str, endpoint_id: str
     ) -> Described:
         """Change an endpoint."""
-        return services().endpoints.change(tenant_id, _id(endpoint_id), body)
+        check = precondition(EndpointSchema)
+        return services().endpoints.change(tenant_id, _id(endpoint_id), body, check)
 
     @needs(Permission.ADMINISTER)
+    @blp.conditional
     @blp.response(204)
     def delete(self, tenant_id: str, endpoint_id: str) -> None:
         """Delete an endpoint; what is pending there is dead-lettered."""
-        services().endpoint_states.delete(tenant_id, _id(endpoint_id))
+        check = precondition(EndpointSchema)
+        services().endpoint_states.delete(tenant_id, _id(endpoint_id), check)
 
 
 @blp.route(f"{_ROOT}/<endpoint_id>/rotate-secret")

@@ -171,7 +171,7 @@ class Publishing(MethodView):
     @needs(Permission.PUBLISH)
     @blp.doc(requestBody=_BODY, parameters=_HEADERS)
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
-    @blp.response(202, PublishedSchema)
+    @blp.response(202, PublishedSchema, once=False)
     def post(self) -> Response:
         """Publish events; what is accepted is committed when this answers.
 

@@ -14,6 +14,7 @@ from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Moment, Text
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
+from ascwebhooks.web.tags import precondition
 
 blp = Blueprint("tenants", __name__, description="Customers of the gateway.")
 
@@ -68,7 +69,7 @@ class Tenants(MethodView):
 
     @needs(Permission.ADMINISTER, refusal=NotPermitted)
     @blp.arguments(NewTenant)
-    @blp.response(201, TenantSchema)
+    @blp.response(201, TenantSchema, etag=True)
     def post(self, body: dict[str, Any]) -> object:
         """Create a tenant."""
         return services().tenants.create(body.pop("id"), **body)
@@ -79,20 +80,23 @@ class Tenant(MethodView):
     """One tenant."""
 
     @needs(Permission.READ)
-    @blp.response(200, TenantSchema)
+    @blp.response(200, TenantSchema, etag=True)
     def get(self, tenant_id: str) -> object:
         """Get a tenant."""
         return services().tenants.get(tenant_id)
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(TenantChanges)
-    @blp.response(200, TenantSchema)
+    @blp.conditional
+    @blp.response(200, TenantSchema, etag=True)
     def patch(self, body: dict[str, Any], tenant_id: str) -> object:
         """Change a tenant."""
-        return services().tenants.change(tenant_id, body)
+        check = precondition(TenantSchema)
+        return services().tenants.change(tenant_id, body, check)
 
     @needs(Permission.ADMINISTER)
+    @blp.conditional
     @blp.response(204)
     def delete(self, tenant_id: str) -> None:
         """Delete a tenant; what is pending at its endpoints is dead-lettered."""
-        services().tenants.delete(tenant_id)
+        services().tenants.delete(tenant_id, precondition(TenantSchema))
