@@ -31,11 +31,13 @@ from ascwebhooks.services.health import Health
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
@@ -178,6 +180,8 @@ class Parts:
                 retention=self.retention,
             ),
             keys=Keys(uow, os.urandom),
+            previews=Previews(uow, sealing),
+            subscriptions=Subscriptions(uow, os.urandom),
             maintenance=Maintenance(
                 uow,
                 self.engine,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cel
 import msgspec
@@ -36,6 +36,9 @@ FUNCTIONS = {
 _COMPILED_KEPT = 4_096
 _FAULT = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
 _decode = msgspec.json.Decoder().decode
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class Answer(NamedTuple):
@@ -133,7 +136,7 @@ class Broken:
         """Keep the text, to be shown."""
         self.text = text
 
-    def answer(self, facts: Facts) -> Answer:  # noqa: ARG002 - a Filter's signature
+    def answer(self, facts: Facts) -> Answer:
         """Return that it cannot be evaluated."""
         return Answer(False, "this version does not take the filter; change it")
 
@@ -245,7 +248,7 @@ def _missing(source: str, error: KeyError) -> str:
     return f"there is no key {name!r}" if stands else "there is no such key"
 
 
-def _guarded(call: Callable[[Any], Any], argument: Any) -> Any:
+def _guarded(call: Callable[[Given], Made], argument: Given) -> Made:
     """Call the library; its panics are no ``Exception`` and would end a thread."""
     try:
         return call(argument)

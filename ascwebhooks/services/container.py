@@ -14,9 +14,11 @@ from ascwebhooks.services.health import Health
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
 
@@ -33,9 +35,11 @@ class Services:
     health: Health
     keys: Keys
     maintenance: Maintenance
+    previews: Previews
     rejected_events: RejectedEvents
     rings: Rings
     secrets: Secrets
+    subscriptions: Subscriptions
     tenants: Tenants
     make_ingestion: Callable[[], Ingestion]
     make_turns: Callable[[str, bool], Turns]

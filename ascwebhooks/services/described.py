@@ -28,6 +28,11 @@ class Described:
     secrets: Sequence[EndpointSecret]
     header_names: Sequence[str]
 
+    @property
+    def filter(self) -> str | None:
+        """The filter of its subscription; None where it has several."""
+        return self.subscriptions[0].filter if len(self.subscriptions) == 1 else None
+
 
 @dataclass(frozen=True)
 class WithSecret:

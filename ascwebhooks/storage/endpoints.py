@@ -74,6 +74,14 @@ class EndpointRepository:
             query.order_by(Endpoint.id.desc()).limit(limit)
         ).all()
 
+    def named(self, tenant_id: str, endpoint_ids: Sequence[UUID]) -> Sequence[Endpoint]:
+        """Return those of these endpoints that are the tenant's, deleted ones too."""
+        return self._session.scalars(
+            select(Endpoint)
+            .where(Endpoint.tenant_id == tenant_id, Endpoint.id.in_(endpoint_ids))
+            .order_by(Endpoint.id.desc())
+        ).all()
+
     def all_ids(self, tenant_id: str) -> Sequence[UUID]:
         """Return the ids of all of a tenant's endpoints."""
         return self._session.scalars(
@@ -94,10 +102,6 @@ class EndpointRepository:
             )
             .order_by(Subscription.id)
         ).all()
-
-    def add_subscription(self, subscription: Subscription) -> None:
-        """Add a subscription."""
-        self._session.add(subscription)
 
     def drop_subscriptions(self, tenant_id: str, endpoint_id: UUID) -> None:
         """Delete an endpoint's subscriptions."""

@@ -15,6 +15,7 @@ from ascwebhooks.web.api import (
     events,
     keys,
     rejected_events,
+    subscriptions,
     tenants,
 )
 from ascwebhooks.web.api.description import make_api
@@ -34,7 +35,15 @@ def create_app(services: Services, settings: Settings) -> Flask:
     requests.install(app)
     access.install(app, services)
     api = make_api(app, settings)
-    for each in (tenants, endpoints, events, deliveries, rejected_events, keys):
+    for each in (
+        tenants,
+        endpoints,
+        subscriptions,
+        events,
+        deliveries,
+        rejected_events,
+        keys,
+    ):
         api.register_blueprint(each.blp, url_prefix=access.API_PREFIX)
     app.register_blueprint(docs.blp)
     app.register_blueprint(probes.blp)
