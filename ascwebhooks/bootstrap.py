@@ -34,12 +34,14 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
@@ -209,6 +211,8 @@ class Parts:
             ),
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
+            previews=Previews(uow, sealing),
+            subscriptions=Subscriptions(uow, os.urandom),
             maintenance=Maintenance(
                 uow,
                 self.engine,

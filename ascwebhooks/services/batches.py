@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.events import Event
+from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.matching import Chosen, choose
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
@@ -183,6 +186,7 @@ class Batch:
             event_id,
             events.keep(event, self._now),
         )
+        chosen = self._chosen(event)
         self.events.append(
             NewEvent(
                 event_id,
@@ -193,18 +197,28 @@ class Batch:
                 event.time or self._now,
                 len(event.data),
                 sealed,
+                chosen.not_sent,
             )
         )
-        count = self._fan_out(event, event_id)
+        self._fan_out(event, event_id, chosen.endpoints)
         self.verdicts[position] = Accepted(
-            event_id, event.source_id, duplicate=False, deliveries=count
+            event_id,
+            event.source_id,
+            duplicate=False,
+            deliveries=len(chosen.endpoints),
         )
 
-    def _fan_out(self, event: Event, event_id: UUID) -> int:
-        routes = self._routes[event.tenant_id]
-        wanted = routes.matcher.match(event.type)
+    def _chosen(self, event: Event) -> Chosen:
         if self._intake.only is not None:
-            wanted = (self._intake.only,)
+            return Chosen((self._intake.only,))
+        match = self._routes[event.tenant_id].matcher.match(event.type)
+        if not match.asked:
+            # Data is read for filters alone.
+            return Chosen(match.endpoints)
+        return choose(match, _facts(event, self._now))
+
+    def _fan_out(self, event: Event, event_id: UUID, wanted: Sequence[UUID]) -> None:
+        routes = self._routes[event.tenant_id]
         for delivery_id, endpoint_id in zip(
             self._new_ids(len(wanted)), wanted, strict=True
         ):
@@ -225,7 +239,6 @@ class Batch:
             )
             if route.may_ring:
                 self.rings.add(Due(endpoint_id, route.region))
-        return len(wanted)
 
     def _reject(self) -> None:
         if not self.refusals:
@@ -266,3 +279,14 @@ class Batch:
                 owner or PLATFORM, day_scope(row_id), REJECTED_TABLE, row_id, kept
             ),
         )
+
+
+def _facts(event: Event, arrival: datetime) -> Facts:
+    return Facts(
+        type=event.type,
+        source=event.source,
+        subject=event.subject,
+        time=event.time or arrival,
+        tenant=event.tenant_id,
+        data=event.data,
+    )

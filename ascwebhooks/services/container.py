@@ -17,10 +17,12 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.services.walking import Walking
@@ -41,10 +43,12 @@ class Services:
     keys: Keys
     maintenance: Maintenance
     metrics: Metrics
+    previews: Previews
     rejected_events: RejectedEvents
     replays: Replays
     rings: Rings
     secrets: Secrets
+    subscriptions: Subscriptions
     tenants: Tenants
     walking: Walking
     make_ingestion: Callable[[], Ingestion]

@@ -34,6 +34,11 @@ class Described:
         raw = self.secrets[0].public_key if self.secrets else None
         return None if raw is None else signing.format_public_key(raw)
 
+    @property
+    def filter(self) -> str | None:
+        """The filter of its subscription; None where it has several."""
+        return self.subscriptions[0].filter if len(self.subscriptions) == 1 else None
+
 
 @dataclass(frozen=True)
 class WithSecret:

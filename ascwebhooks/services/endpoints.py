@@ -12,11 +12,11 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import EndpointState
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
-from ascwebhooks.domain.matching import check_event_types
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
 from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.domain.urls import parse_target
 from ascwebhooks.errors import InvalidInput
+from ascwebhooks.services import subscriptions
 from ascwebhooks.services.described import (
     Described,
     WithSecret,
@@ -30,7 +30,6 @@ from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import (
     Endpoint,
     Mailbox,
-    Subscription,
     Tenant,
 )
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -42,6 +41,8 @@ _KEEPS_SIGNATURE = (
     "signature changes with the key: post it to rotate-secret, as in"
     ' {"signature": "v1a"}; both kinds sign while the rotation overlaps.'
 )
+#: What of an endpoint's fields is its subscription's.
+_WISHES = ("event_types", "filter")
 
 
 class Endpoints:
@@ -81,6 +82,7 @@ class Endpoints:
         *,
         url: str,
         event_types: Sequence[str] = (),
+        filter: str | None = None,
         description: str = "",
         headers: Mapping[str, str] | None = None,
         timeout_s: int = 15,
@@ -98,7 +100,7 @@ class Endpoints:
             InvalidInput: If anything else is malformed; the message names it.
         """
         target = self._target(url)
-        check_event_types(event_types)
+        _check_wishes(event_types, filter)
         check_schedule(retry_schedule_s)
         checked = check_headers(headers or {})
         with self._uow() as uow:
@@ -119,7 +121,11 @@ class Endpoints:
             )
             endpoint.sealed_headers = self._secrets.seal_headers(endpoint, checked)
             row, secret = self._secrets.new(uow, endpoint)
-            subscription = self._new_subscription(uow, endpoint, event_types)
+            subscription = (
+                subscriptions.new(uow, self._entropy, endpoint, event_types, filter)
+                if event_types
+                else None
+            )
             uow.endpoints.add(endpoint, _new_mailbox(endpoint), row, subscription)
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
@@ -156,7 +162,7 @@ class Endpoints:
         changes: Mapping[str, Any],
         check: Callable[[Described], None] | None = None,
     ) -> Described:
-        """Change an endpoint; ``event_types`` replaces its subscriptions.
+        """Change an endpoint; for ``event_types`` and ``filter`` see ``subscriptions``.
 
         Args:
             tenant_id: Whose.
@@ -195,13 +201,9 @@ class Endpoints:
         if "headers" in changes:
             headers = check_headers(changes.pop("headers"))
             endpoint.sealed_headers = self._secrets.seal_headers(endpoint, headers)
-        if "event_types" in changes:
-            event_types = changes.pop("event_types")
-            check_event_types(event_types)
-            uow.endpoints.drop_subscriptions(endpoint.tenant_id, endpoint.id)
-            fresh = self._new_subscription(uow, endpoint, event_types)
-            if fresh is not None:
-                uow.endpoints.add_subscription(fresh)
+        wishes = {each: changes.pop(each) for each in _WISHES if each in changes}
+        if wishes:
+            subscriptions.replace(uow, self._entropy, endpoint, wishes)
         if "region" in changes:
             tenant = find_tenant(uow, endpoint.tenant_id)
             changes["region"] = _allowed_region(tenant, changes["region"])
@@ -218,18 +220,11 @@ class Endpoints:
         ms = int(uow.now().timestamp() * 1000)
         return ids.uuid7(ms, self._entropy(10))
 
-    def _new_subscription(
-        self, uow: UnitOfWork, endpoint: Endpoint, event_types: Sequence[str]
-    ) -> Subscription | None:
-        if not event_types:
-            return None
-        return Subscription(
-            tenant_id=endpoint.tenant_id,
-            id=self._new_id(uow),
-            endpoint_id=endpoint.id,
-            event_types=list(event_types),
-            enabled=True,
-        )
+
+def _check_wishes(event_types: Sequence[str], filter: str | None) -> None:
+    subscriptions.check(event_types, filter)
+    if filter is not None and not event_types:
+        raise InvalidInput("a filter needs event_types.", field="filter")
 
 
 def _allowed_region(tenant: Tenant, region: str | None) -> str:

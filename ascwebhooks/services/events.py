@@ -16,6 +16,7 @@ from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
 from ascwebhooks.services.described import find_endpoint
+from ascwebhooks.services.explanations import Explained, explain
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Event
@@ -24,12 +25,13 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class EventWithDeliveries:
-    """An event, its content if its key still exists, and its deliveries."""
+    """An event, its content if its key still exists, and what became of it."""
 
     event: Event
     kept: Kept | None
     data: bytes | None
     deliveries: Sequence[Delivery]
+    explained: Explained
 
 
 class Events:
@@ -72,7 +74,7 @@ class Events:
             )
 
     def get(self, tenant_id: str, event_id: UUID) -> EventWithDeliveries:
-        """Return an event, opened, with its deliveries.
+        """Return an event, opened, with what became of it at each endpoint.
 
         Raises:
             NotFound: If the tenant has no such event.
@@ -82,8 +84,9 @@ class Events:
             if event is None:
                 raise NotFound(f"there is no event {ids.show(Kind.EVENT, event_id)}.")
             deliveries = uow.deliveries.of_event(tenant_id, event_id)
+            explained = explain(uow, event, deliveries)
         kept, data = self._open(event)
-        return EventWithDeliveries(event, kept, data, deliveries)
+        return EventWithDeliveries(event, kept, data, deliveries, explained)
 
     def send_test(self, tenant_id: str, endpoint_id: UUID, source_id: str) -> Accepted:
         """Send an ``endpoint.test`` event to one endpoint, whatever it subscribes to.

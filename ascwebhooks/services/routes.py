@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from ascwebhooks.domain import filters
 from ascwebhooks.domain.deliveries import DeadReason, EndpointState
 from ascwebhooks.domain.matching import Matcher, Subscription
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -33,6 +34,16 @@ def _route(region: str, state: EndpointState) -> Route:
         region,
         DeadReason.ENDPOINT_DISABLED if disabled else None,
         may_ring=state is EndpointState.ACTIVE,
+    )
+
+
+def _prepared(row: Any) -> Subscription:
+    """Return a row of ``storage.endpoints.routes`` for matching."""
+    return Subscription(
+        row.id,
+        tuple(row.event_types or ()),
+        row.subscription_id,
+        None if row.filter is None else filters.stored(row.filter),
     )
 
 
@@ -83,8 +94,7 @@ class Routes:
         for row in uow.endpoints.routes(list(versions)):
             route = _route(row.region, EndpointState(row.state))
             endpoints[row.tenant_id][row.id] = route
-            subscription = Subscription(row.id, tuple(row.event_types or ()))
-            wanted[row.tenant_id].append(subscription)
+            wanted[row.tenant_id].append(_prepared(row))
         fresh = {
             each: TenantRoutes(version, Matcher(wanted[each]), endpoints[each])
             for each, version in versions.items()

@@ -6,6 +6,7 @@ psycopg2 adapts each value of an array by itself; here a row is one line of text
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ def copy(
         session: Whose transaction.
         table: A constant of ours, as are ``names``: the columns of each row.
         names: See there.
-        rows: Ids, text, numbers, bytes, aware times and None.
+        rows: Ids, text, numbers, bytes, aware times, JSON objects and None.
 
     Raises:
         DBAPIError: As if a statement had failed.
@@ -91,5 +92,6 @@ _TEXT = _Texts(
         bytes: lambda value: "\\\\x" + value.hex(),
         UUID: lambda value: f"{value.int:032x}",
         datetime: datetime.isoformat,
+        dict: lambda value: _escaped(json.dumps(value)),
     }
 )

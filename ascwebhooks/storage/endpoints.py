@@ -15,7 +15,8 @@ from ascwebhooks.storage.models import Endpoint, EndpointSecret, Mailbox, Subscr
 
 # Endpoints without a subscription too: a test event is sent to any.
 _ROUTES = text(
-    "SELECT e.tenant_id, e.id, s.event_types, e.region, e.state"
+    "SELECT e.tenant_id, e.id, s.id AS subscription_id, s.event_types, s.filter,"
+    " e.region, e.state"
     " FROM endpoint e LEFT JOIN subscription s"
     " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id AND s.enabled"
     " WHERE e.tenant_id = ANY(:tenants) AND e.deleted_at IS NULL"
@@ -74,6 +75,14 @@ class EndpointRepository:
             query.order_by(Endpoint.id.desc()).limit(limit)
         ).all()
 
+    def named(self, tenant_id: str, endpoint_ids: Sequence[UUID]) -> Sequence[Endpoint]:
+        """Return those of these endpoints that are the tenant's, deleted ones too."""
+        return self._session.scalars(
+            select(Endpoint)
+            .where(Endpoint.tenant_id == tenant_id, Endpoint.id.in_(endpoint_ids))
+            .order_by(Endpoint.id.desc())
+        ).all()
+
     def all_ids(self, tenant_id: str) -> Sequence[UUID]:
         """Return the ids of all of a tenant's endpoints."""
         return self._session.scalars(
@@ -94,10 +103,6 @@ class EndpointRepository:
             )
             .order_by(Subscription.id)
         ).all()
-
-    def add_subscription(self, subscription: Subscription) -> None:
-        """Add a subscription."""
-        self._session.add(subscription)
 
     def drop_subscriptions(self, tenant_id: str, endpoint_id: UUID) -> None:
         """Delete an endpoint's subscriptions."""

@@ -38,6 +38,7 @@ class NewEvent(NamedTuple):
     time: datetime
     size_bytes: int
     sealed: bytes
+    not_sent: dict[str, Any] | None = None
 
 
 class NewDelivery(NamedTuple):

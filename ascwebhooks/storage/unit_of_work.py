@@ -26,6 +26,7 @@ from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replays import ReplayRepository
+from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ class UnitOfWork:
         self._session = session = self._sessions()
         self.tenants = TenantRepository(session)
         self.endpoints = EndpointRepository(session)
+        self.subscriptions = SubscriptionRepository(session)
         self.events = EventRepository(session)
         self.deliveries = DeliveryRepository(session)
         self.claims = ClaimRepository(session)

@@ -16,6 +16,7 @@ from ascwebhooks.web.api import (
     keys,
     rejected_events,
     replays,
+    subscriptions,
     tenants,
 )
 from ascwebhooks.web.api.description import make_api
@@ -38,6 +39,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     for each in (
         tenants,
         endpoints,
+        subscriptions,
         events,
         deliveries,
         replays,

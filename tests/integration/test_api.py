@@ -79,6 +79,7 @@ def test_an_endpoint_lives_and_dies_and_shows_its_secret_once(api):
         "url": NOWHERE,
         "description": "the test's",
         "event_types": ["budget.*", "key.rotated"],
+        "filter": None,
         "format": "standard",
         "signature": "v1",
         "public_key": None,

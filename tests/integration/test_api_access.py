@@ -17,6 +17,7 @@ P, R, O, A = Permission  # noqa: E741 - publish, read, operate, administer
 T = "/tenants/<tenant_id>"
 EP, EVT = f"{T}/endpoints/<endpoint_id>", f"{T}/events/<event_id>"
 RPL = f"{T}/replays/<replay_id>"
+SUB = f"{T}/subscriptions/<subscription_id>"
 DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 
 #: What each route needs, as the contract has it; a new route has to stand here.
@@ -35,6 +36,12 @@ NEEDED = {
     ("POST", f"{EP}/test"): O,
     ("POST", f"{EP}/pause"): O,
     ("POST", f"{EP}/resume"): O,
+    ("GET", f"{T}/subscriptions"): R,
+    ("POST", f"{T}/subscriptions"): A,
+    ("POST", f"{T}/subscriptions/preview"): R,
+    ("GET", SUB): R,
+    ("PATCH", SUB): A,
+    ("DELETE", SUB): A,
     ("GET", f"{T}/events"): R,
     ("GET", EVT): R,
     ("GET", f"{T}/deliveries"): R,
@@ -87,6 +94,7 @@ def places(api, event):
     return {
         "<tenant_id>": TENANT,
         "<endpoint_id>": endpoint_id,
+        "<subscription_id>": first(api, "subscriptions"),
         "<event_id>": first(api, "events"),
         "<delivery_id>": first(api, "deliveries"),
         "<rejected_id>": first(api, "rejected-events"),
@@ -157,7 +165,14 @@ def test_another_tenants_things_below_ones_own_tenant_are_404(api, places):
             continue
         answered = other.ask(method, filled(rule, places | {"<tenant_id>": "globex"}))
         assert answered.status_code == 404, (method, rule)
-    for kind in ("endpoints", "events", "deliveries", "replays", "rejected-events"):
+    for kind in (
+        "endpoints",
+        "subscriptions",
+        "events",
+        "deliveries",
+        "replays",
+        "rejected-events",
+    ):
         assert other.get(f"/tenants/globex/{kind}").json["items"] == []
         assert api.get(f"/tenants/{TENANT}/{kind}").json["items"], "nothing was changed"
 

@@ -53,7 +53,10 @@ BAD_ENDPOINTS = {
     "a signature": ({"signature": "v2"}, "signature"),
     "fifo": ({"ordering": "fifo"}, "ordering"),
     "a rate limit": ({"rate_limit_per_s": 5}, "rate_limit_per_s"),
-    "a filter": ({"filter": "true"}, "filter"),
+    "half a filter": ({"event_types": ["*"], "filter": "type =="}, "filter"),
+    "a filter of nothing": ({"event_types": ["*"], "filter": ""}, "filter"),
+    "a filter for no types": ({"event_types": [], "filter": "true"}, "filter"),
+    "a filter that is no text": ({"event_types": ["*"], "filter": 1}, "filter"),
     "an unknown field": ({"retries": 3}, "retries"),
     "a header's mask": ({"headers": {"x-a": "[hidden]"}}, "headers"),
     "a header that is no text": ({"headers": {"x-a": 1}}, "headers"),
@@ -92,7 +95,7 @@ def test_a_bad_header_is_refused_and_its_value_not_shown(api, headers):
 
 
 def test_every_field_that_is_not_supported_says_so(api):
-    body = {"url": URL, "filter": "true", "ordering": "fifo", "rate_limit_per_s": 1}
+    body = {"url": URL, "ordering": "fifo", "rate_limit_per_s": 1}
     refused = api.post(ENDPOINTS, body)
     assert set(refused.json["errors"]) == {*body} - {"url"}
     for said in refused.json["errors"].values():

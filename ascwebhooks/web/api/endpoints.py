@@ -26,13 +26,13 @@ from ascwebhooks.web.access import needs, services
 from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import AcceptedSchema
-from ascwebhooks.web.api.fields import Id, Moment, NotYet, Text, Whole
+from ascwebhooks.web.api.fields import FilterText, Id, Moment, NotYet, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 from ascwebhooks.web.tags import precondition
 
 blp = Blueprint("endpoints", __name__, description="Where a tenant's events go.")
 
-_NOT_YET = ("filter", "rate_limit_per_s", "ordering")
+_NOT_YET = ("rate_limit_per_s", "ordering")
 _ROOT = "/tenants/<tenant_id>/endpoints"
 
 
@@ -55,6 +55,7 @@ class EndpointChanges(Schema):
             "example": ["budget.*", "key.rotated"],
         },
     )
+    filter = FilterText()
     headers = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
@@ -85,7 +86,6 @@ class EndpointChanges(Schema):
     )
     ordering = NotYet("none")
     rate_limit_per_s = NotYet(None)
-    filter = NotYet(None)
 
     @post_load
     def _drop(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -106,6 +106,10 @@ class EndpointSchema(Schema):
     url = fields.String()
     description = fields.String()
     event_types = fields.List(fields.String())
+    filter = fields.String(
+        allow_none=True,
+        metadata={"description": "Its subscription's; null where it has several."},
+    )
     format = fields.String(metadata={"enum": [*Format]})
     signature = fields.String(metadata={"enum": [*Scheme]})
     public_key = fields.String(
@@ -150,6 +154,7 @@ def _flat(found: Described, **more: Any) -> With:
     return With(
         found.endpoint,
         event_types=list(dict.fromkeys(types)),
+        filter=found.filter,
         headers=dict.fromkeys(found.header_names, HIDDEN),
         secret_hints=[each.hint for each in found.secrets],
         public_key=found.public_key,

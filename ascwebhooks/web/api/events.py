@@ -13,6 +13,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.explanations import Result
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import Unavailable
@@ -137,6 +138,30 @@ class EventSchema(Schema):
     size_bytes = fields.Integer()
 
 
+class ExplanationSchema(Schema):
+    """What became of an event at one endpoint, and why it was not sent there."""
+
+    endpoint_id = Id(Kind.ENDPOINT)
+    outcome = fields.Enum(Result, by_value=True)
+    detail = fields.String(metadata={"description": "The same for people."})
+    delivery_id = Id(Kind.DELIVERY, allow_none=True)
+    at = Moment(
+        allow_none=True,
+        metadata={"description": "When it ended, or when the endpoint was created."},
+    )
+    next_attempt_at = Moment(allow_none=True)
+    reason = fields.String(allow_none=True)
+    subscription_id = Id(Kind.SUBSCRIPTION, allow_none=True)
+    filter = fields.String(
+        allow_none=True, metadata={"description": "The subscription's, as it is now."}
+    )
+    filter_changed = fields.Boolean(
+        allow_none=True,
+        metadata={"description": "Whether the subscription was changed since."},
+    )
+    error = fields.String(allow_none=True)
+
+
 class EventWithDeliveriesSchema(EventSchema):
     """An event with its content and what became of it at each endpoint."""
 
@@ -153,6 +178,13 @@ class EventWithDeliveriesSchema(EventSchema):
         metadata={"description": "False if the key that sealed it was destroyed."}
     )
     deliveries = fields.List(fields.Nested(DeliverySchema))
+    endpoints = fields.List(
+        fields.Nested(ExplanationSchema),
+        metadata={"description": "One item for each endpoint, 1,000 at most."},
+    )
+    more_endpoints = fields.Boolean(
+        metadata={"description": "Whether the tenant has others beside these."}
+    )
 
 
 class EventQuery(PageQuery):
@@ -248,4 +280,6 @@ def _opened(found: EventWithDeliveries) -> With:
         data=None if found.data is None else msgspec.Raw(found.data),
         data_available=found.data is not None,
         deliveries=found.deliveries,
+        endpoints=found.explained.items,
+        more_endpoints=found.explained.more,
     )

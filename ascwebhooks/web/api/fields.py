@@ -8,7 +8,7 @@ from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
-from ascwebhooks.domain import events, ids
+from ascwebhooks.domain import events, filters, ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
 
@@ -77,6 +77,21 @@ class Text(fields.String):
         if "\0" in text:
             raise ValidationError("NUL characters cannot be stored.")
         return text
+
+
+class FilterText(Text):
+    """A filter: a CEL expression, or null for none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            allow_none=True,
+            validate=validate.Length(1, filters.MAX_CHARACTERS),
+            metadata={
+                "description": "A CEL expression over `type`, `source`, `subject`,"
+                " `time`, `tenant` and `data`; only `true` takes an event.",
+                "example": "data.spend > data.budget",
+            },
+        )
 
 
 class Blob(fields.Field[bytes]):

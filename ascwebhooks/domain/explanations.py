@@ -1,0 +1,182 @@
+"""What became of an event at an endpoint, and why it was not sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, EndpointState, Status
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.matching import Matcher, Subscription
+
+
+class Result(StrEnum):
+    """What became of it; all after ``CANCELLED`` but the next two have no delivery."""
+
+    DELIVERED = "delivered"
+    PENDING = "pending"
+    DEAD_LETTERED = "dead_lettered"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    FILTERED = "filtered"
+    FILTER_FAILED = "filter_failed"
+    CREATED_LATER = "created_later"
+    NOT_SUBSCRIBED = "not_subscribed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """The answer for one endpoint; what does not apply is None.
+
+    ``filter``: the subscription's as it is now; ``filter_changed``: whether the
+    subscription was changed after the event came.
+    """
+
+    endpoint_id: UUID
+    outcome: Result
+    detail: str
+    delivery_id: UUID | None = None
+    at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    reason: DeadReason | None = None
+    subscription_id: UUID | None = None
+    filter: str | None = None
+    filter_changed: bool | None = None
+    error: str | None = None
+
+
+_WAITING = {
+    EndpointState.PAUSED: (
+        Result.PAUSED,
+        "The endpoint is paused; the delivery waits until it is resumed.",
+    ),
+    EndpointState.DISABLED: (
+        Result.DISABLED,
+        "The endpoint is disabled; the delivery waits until it is enabled.",
+    ),
+}
+_DEAD = {
+    DeadReason.ATTEMPTS_EXHAUSTED: "Every attempt of the schedule failed.",
+    DeadReason.GONE: "The receiver answered 410.",
+    DeadReason.ENDPOINT_DISABLED: "The endpoint is or was disabled.",
+    DeadReason.ENDPOINT_DELETED: "The endpoint was deleted.",
+    DeadReason.EXPIRED: "It was still pending when retention was about to drop it.",
+    DeadReason.RESIDENCY: "The tenant may not be served in the endpoint's region.",
+    DeadReason.CRASHES_WORKER: "Sending it ended the worker, again and again.",
+}
+
+
+def of_delivery(delivery: Any, endpoint: Any) -> Explanation:
+    """Return what became of an event at an endpoint that it was meant for.
+
+    Args:
+        delivery: Its row.
+        endpoint: The endpoint's row.
+    """
+    status = Status(delivery.status)
+    common = {"endpoint_id": endpoint.id, "delivery_id": delivery.id}
+    if status is Status.PENDING:
+        return _pending(delivery, EndpointState(endpoint.state), common)
+    reason = delivery.dead_reason and DeadReason(delivery.dead_reason)
+    return Explanation(
+        outcome=Result(status.value),
+        detail=_DEAD[reason] if reason else _ENDED[status],
+        at=delivery.completed_at,
+        reason=reason,
+        error=None if status is Status.DELIVERED else delivery.last_error,
+        **common,
+    )
+
+
+_ENDED = {
+    Status.DELIVERED: "The receiver took it.",
+    Status.DEAD_LETTERED: "It is in the dead letters.",
+    Status.CANCELLED: "Somebody cancelled the delivery.",
+}
+
+
+def _pending(
+    delivery: Any, state: EndpointState, common: Mapping[str, Any]
+) -> Explanation:
+    made = delivery.attempt_count
+    outcome, detail = _WAITING.get(
+        state,
+        (Result.PENDING, f"{made} attempts failed." if made else "Not tried yet."),
+    )
+    return Explanation(
+        outcome=outcome,
+        detail=detail,
+        next_attempt_at=delivery.next_attempt_at,
+        error=delivery.last_error,
+        **common,
+    )
+
+
+def of_nothing(event: Any, endpoint: Any, subscriptions: Iterable[Any]) -> Explanation:
+    """Return why an event was not sent to an endpoint.
+
+    Args:
+        event: Its row.
+        endpoint: The endpoint's row.
+        subscriptions: The rows of those it has now.
+    """
+    if ids.milliseconds(endpoint.id) > ids.milliseconds(event.id):
+        return Explanation(
+            endpoint_id=endpoint.id,
+            outcome=Result.CREATED_LATER,
+            detail="The endpoint was created after the event came.",
+            at=ids.moment(endpoint.id),
+        )
+    mine = list(subscriptions)
+    refused = [each for each in mine if _kept_from(event, each) is not None]
+    if refused:
+        return _refused(event, min(refused, key=lambda each: not _error(event, each)))
+    return Explanation(
+        endpoint_id=endpoint.id,
+        outcome=Result.NOT_SUBSCRIBED,
+        detail=_unsubscribed(event, mine),
+    )
+
+
+def _kept_from(event: Any, subscription: Any) -> str | None:
+    """Return the error, or ``""`` for a plain no, or None if it was not asked."""
+    not_sent = event.not_sent or {}
+    shown = ids.show(Kind.SUBSCRIPTION, subscription.id)
+    if shown in not_sent.get("filtered", ()):
+        return ""
+    error: str | None = not_sent.get("failed", {}).get(shown)
+    return error
+
+
+def _error(event: Any, subscription: Any) -> str | None:
+    return _kept_from(event, subscription) or None
+
+
+def _refused(event: Any, subscription: Any) -> Explanation:
+    error = _error(event, subscription)
+    return Explanation(
+        endpoint_id=subscription.endpoint_id,
+        outcome=Result.FILTER_FAILED if error else Result.FILTERED,
+        detail="Its filter could not be evaluated." if error else "Its filter said no.",
+        subscription_id=subscription.id,
+        filter=subscription.filter,
+        filter_changed=subscription.updated_at > ids.moment(event.id),
+        error=error,
+    )
+
+
+def _unsubscribed(event: Any, subscriptions: Iterable[Any]) -> str:
+    enabled = [
+        Subscription(each.endpoint_id, tuple(each.event_types))
+        for each in subscriptions
+        if each.enabled
+    ]
+    if Matcher(enabled).match(event.type).endpoints:
+        return "A subscription takes its type now; none did then, or it was a test."
+    return "No enabled subscription takes its type."

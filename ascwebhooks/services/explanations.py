@@ -1,0 +1,67 @@
+"""Why not? What became of an event at each of its tenant's endpoints."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from ascwebhooks.domain import explanations
+from ascwebhooks.domain.explanations import Explanation
+from ascwebhooks.storage.models import Delivery, Endpoint, Event
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+MAX_ENDPOINTS = 1_000
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An answer for each endpoint; ``more``: the tenant has others beside these."""
+
+    items: Sequence[Explanation]
+    more: bool
+
+
+def explain(
+    uow: UnitOfWork,
+    event: Event,
+    deliveries: Sequence[Delivery],
+    *,
+    limit: int = MAX_ENDPOINTS,
+) -> Explained:
+    """Return what became of an event at each endpoint, the newest endpoint first.
+
+    Those that it was meant for come before the others, deleted ones among them.
+
+    Args:
+        uow: The caller's transaction.
+        event: Which.
+        deliveries: All that it caused.
+        limit: At most so many endpoints.
+    """
+    sent = {each.endpoint_id: each for each in deliveries[:limit]}
+    reached = uow.endpoints.named(event.tenant_id, list(sent))
+    others = [
+        each
+        for each in uow.endpoints.page(event.tenant_id, after=None, limit=limit + 1)
+        if each.id not in sent
+    ]
+    room = limit - len(reached)
+    items = [explanations.of_delivery(sent[each.id], each) for each in reached]
+    items += _not_sent(uow, event, others[:room])
+    return Explained(items, more=len(others) > room or len(deliveries) > limit)
+
+
+def _not_sent(
+    uow: UnitOfWork, event: Event, endpoints: Sequence[Endpoint]
+) -> list[Explanation]:
+    subscriptions: dict[UUID, list[Any]] = defaultdict(list)
+    wanted = [each.id for each in endpoints]
+    for row in uow.endpoints.subscriptions(event.tenant_id, wanted):
+        subscriptions[row.endpoint_id].append(row)
+    return [
+        explanations.of_nothing(event, each, subscriptions[each.id])
+        for each in endpoints
+    ]
