@@ -20,7 +20,6 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import EndpointState
 from ascwebhooks.domain.ids import Kind, Window
 from ascwebhooks.domain.replays import (
-    REPLAYABLE,
     Plan,
     ReplayState,
     Step,
@@ -107,7 +106,7 @@ class Walking:
         if step.size == 0:
             return False
         looked_at, found = self._next(uow, replay, plan, step.size)
-        reopened = self._reopen(uow, replay, plan, step, found)
+        reopened = self._reopen(uow, replay, step, found)
         replay.cursor = looked_at[-1] if looked_at else replay.cursor
         replay.reopened += reopened
         replay.skipped += len(looked_at) - reopened
@@ -146,7 +145,6 @@ class Walking:
         self,
         uow: UnitOfWork,
         replay: Replay,
-        plan: Plan,
         step: Step,
         found: list[Candidate],
     ) -> int:
@@ -161,9 +159,7 @@ class Walking:
             if each.state in _OPEN and each.region in regions
         }
         chosen = [each.id for each in found if each.endpoint_id in open_]
-        status = None if plan.filter is None else plan.filter.get("status")
-        statuses = REPLAYABLE if status is None else (status,)
-        whose = uow.replays.reopen(replay, chosen, statuses, step) if chosen else []
+        whose = uow.replays.reopen(replay, chosen, step) if chosen else []
         due = [open_[each] for each in sorted(set(whose))]
         uow.after_commit(lambda: self._ring(due))
         return len(whose)

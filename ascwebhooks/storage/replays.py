@@ -19,14 +19,14 @@ from ascwebhooks.storage.delivery_filters import conditions
 from ascwebhooks.storage.models import Delivery, Endpoint, Mailbox, Replay
 
 _CANCELED_BY_TIMEOUT = "57014"
-# Each id once: what was reopened since it was looked for is pending by now.
+# Each once: what was reopened since the cut-off has not ended, or later.
 _REOPEN = text(
     "UPDATE delivery d SET status = 'pending', step = 0, sent_alone = 0,"
     " dead_reason = NULL, completed_at = NULL, replay_id = :replay,"
     " next_attempt_at = :start + make_interval(secs => (w.place - 1) * :gap_s)"
     " FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS w(id, place)"
     " WHERE d.id = w.id AND d.id = ANY(CAST(:ids AS uuid[]))"
-    " AND d.tenant_id = :tenant AND d.status = ANY(:statuses)"
+    " AND d.tenant_id = :tenant AND d.status <> 'pending'"
     " AND d.completed_at < :cutoff RETURNING d.endpoint_id"
 )
 
@@ -202,15 +202,13 @@ class ReplayRepository:
         self,
         replay: Replay,
         delivery_ids: Sequence[UUID],
-        statuses: Sequence[str],
         step: Step,
     ) -> list[UUID]:
-        """Make these pending, if they still are as they were; return whose they were.
+        """Make these pending, if they ended before the cut-off; return whose.
 
         Args:
             replay: Whose doing it is.
             delivery_ids: Which, in the order in which they fall due.
-            statuses: What their status has to be.
             step: When they fall due.
         """
         rows = self._session.execute(
@@ -220,7 +218,6 @@ class ReplayRepository:
                 "tenant": replay.tenant_id,
                 "cutoff": replay.cutoff,
                 "ids": uuids(delivery_ids),
-                "statuses": [str(each) for each in statuses],
                 "start": step.start,
                 "gap_s": step.gap_s,
             },

@@ -158,13 +158,13 @@ def test_ten_thousand_dead_letters_arrive_each_once(
     assert run.query("SELECT count(*) FROM attempt") == DEAD * (ATTEMPTS_EACH + 1)
 
 
-def test_the_command_line_replays_follows_and_leaves_it_running(
-    run: Cluster,
-) -> None:
-    """Plain lines where there is no terminal; Ctrl-C stops the showing alone."""
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ascwebhooks", *arguments, "--tenant", "acme"]
 
-    def command(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ascwebhooks", *arguments, "--tenant", "acme"]
+
+@pytest.fixture
+def told(run: Cluster) -> Callable[..., str]:
+    """Run a command that must succeed; return what it printed."""
 
     def told(*arguments: str) -> str:
         done = subprocess.run(
@@ -177,6 +177,14 @@ def test_the_command_line_replays_follows_and_leaves_it_running(
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    return told
+
+
+def test_the_command_line_replays_follows_and_leaves_it_running(
+    run: Cluster, told: Callable[..., str]
+) -> None:
+    """Plain lines where there is no terminal; Ctrl-C stops the showing alone."""
 
     count = 2 * BATCH
     tally = Tally()

@@ -169,7 +169,7 @@ NARROW = [
     ("replays.by_ids", lambda u: u.replays.by_ids("acme", [TODAY, LONG_AGO]), 2),
     (
         "replays.reopen",
-        lambda u: u.replays.reopen(REPLAY, [TODAY, YESTERDAY], ["delivered"], STEP),
+        lambda u: u.replays.reopen(REPLAY, [TODAY, YESTERDAY], STEP),
         2,
     ),
     (

@@ -166,13 +166,26 @@ def test_what_ended_after_the_cut_off_stays(pipeline):
     """What dies again while the replay runs is not sent in a circle."""
     endpoint_id = pipeline.endpoint()
     (before,) = plant(pipeline, endpoint_id)
-    create(pipeline)
+    replay = create(pipeline)
     (after,) = plant(pipeline, endpoint_id, ago="-1 second")
 
     walk(pipeline)
 
+    assert tallies(pipeline, replay) == ("finished", 1, 1, 0)
+
     assert pipeline.delivery(before).status == "pending"
     assert pipeline.delivery(after).status == "dead_lettered"
+
+
+def test_by_ids_too_what_ended_again_after_the_cut_off_stays(pipeline):
+    (delivery_id,) = plant(pipeline, pipeline.endpoint())
+    replay = create(pipeline, deliveries=[delivery_id])
+    pipeline.do("UPDATE delivery SET completed_at = clock_timestamp()")
+
+    walk(pipeline)
+
+    assert pipeline.delivery(delivery_id).status == "dead_lettered"
+    assert tallies(pipeline, replay) == ("finished", 1, 0, 1)
 
 
 def test_another_tenants_are_left_alone(pipeline):
@@ -466,6 +479,18 @@ def test_of_a_disabled_or_deleted_endpoint_they_stay_dead_and_it_is_said(
     assert f"is {state}" in note
     assert tallies(pipeline, created.replay) == ("finished", 2, 0, 2)
     assert pipeline.delivery(before.id) == before
+
+
+def test_what_is_skipped_is_counted_once(pipeline):
+    """Also the last of a batch, which stays as it was."""
+    endpoint_id = pipeline.endpoint()
+    plant(pipeline, endpoint_id, BATCH + 1)
+    pipeline.services.endpoint_states.disable("acme", endpoint_id, "gone")
+
+    replay = create(pipeline)
+    walk(pipeline)
+
+    assert tallies(pipeline, replay) == ("finished", BATCH + 1, 0, BATCH + 1)
 
 
 def test_nothing_goes_out_by_a_region_that_is_no_longer_allowed(pipeline):
