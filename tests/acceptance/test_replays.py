@@ -205,13 +205,13 @@ def test_the_command_line_replays_follows_and_leaves_it_running(
 
         run.start("deliver", "slow", "maintenance", "beat")
         follower = subprocess.Popen(
-            command("dead-letters", "replay", "--rate", "100"),
+            command("dead-letters", "replay", "--rate", "20"),
             env=run.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: reopened(run) > 100, 30, "it is under way")
+        wait_until(lambda: reopened(run) > 20, 30, "it is under way")
         assert follower.stdout is not None
         assert follower.stdout.readline().startswith("reopened: ")
         follower.send_signal(signal.SIGINT)
