@@ -65,6 +65,7 @@ def test_dead_letters_become_pending_due_now_at_step_0_and_keep_their_attempts(
 ):
     endpoint_id = pipeline.endpoint()
     (delivery_id,) = plant(pipeline, endpoint_id)
+    pipeline.do("UPDATE delivery SET position = 7")
     replay = create(pipeline)
     pipeline.forget_rings()
 
@@ -73,7 +74,7 @@ def test_dead_letters_become_pending_due_now_at_step_0_and_keep_their_attempts(
     row = pipeline.delivery(delivery_id)
     assert (row.status, row.step, row.attempt_count) == ("pending", 0, 3)
     assert (row.dead_reason, row.completed_at, row.sent_alone) == (None, None, 0)
-    assert row.replay_id == replay.id
+    assert (row.replay_id, row.position) == (replay.id, 7)
     assert row.next_attempt_at <= pipeline.one("SELECT clock_timestamp()")
     assert pipeline.rung() == [endpoint_id]
     assert tallies(pipeline, replay) == ("finished", 1, 1, 0)

@@ -55,6 +55,13 @@ def _tools(environ: Mapping[str, str]) -> Tools:
     "arguments",
     [
         ["nonsense"],
+        ["dead-letters", "list"],
+        ["dead-letters", "replay", "--tenant", "acme", "--rate", "0"],
+        ["dead-letters", "replay", "--tenant", "acme", "--reason", "boredom"],
+        ["replay", "create", "--tenant", "acme"],
+        ["replay", "create", "--tenant", "acme", "--all", "--type", "a"],
+        ["replay", "create", "--tenant", "acme", "--status", "pending"],
+        ["deliveries", "list", "--tenant", "acme", "--error", "bad_luck"],
         ["worker"],
         ["worker", "--ingest", "--slow"],
         ["send"],
