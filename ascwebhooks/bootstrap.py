@@ -18,7 +18,7 @@ from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.main import run
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
-from ascwebhooks.errors import TargetRejected
+from ascwebhooks.errors import SettingsInvalid, TargetRejected
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.container import Services
@@ -44,6 +44,7 @@ from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
+from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.services.walking import Walking
 from ascwebhooks.settings import Settings
@@ -166,9 +167,14 @@ class Parts:
             check_target=self.check_target,
             allow_http=settings.allow_http,
         )
-        metrics = Metrics()
+        metrics, tracing = Metrics(), _tracing(settings)
         acceptance = Acceptance(
-            uow, sealing, entropy=os.urandom, ring=rings.ring, metrics=metrics
+            uow,
+            sealing,
+            entropy=os.urandom,
+            ring=rings.ring,
+            metrics=metrics,
+            tracing=tracing,
         )
 
         def make_turns(region: str, slow: bool) -> Turns:
@@ -191,6 +197,7 @@ class Parts:
                 lease=timedelta(seconds=settings.lease_s),
                 retention=self.retention,
                 metrics=metrics,
+                tracing=tracing,
             )
 
         return Services(
@@ -237,7 +244,7 @@ class Parts:
                 self.stream(), acceptance, settings.ingest_batch
             ),
             make_turns=make_turns,
-            close=partial(_close, rings, self.engine),
+            close=partial(_close, rings, self.engine, tracing),
         )
 
 
@@ -263,8 +270,25 @@ def _addresses(host: str) -> set[str]:
     return {str(each[4][0]) for each in found}
 
 
-def _close(rings: Rings, engine: Engine) -> None:
+def _tracing(settings: Settings) -> Tracing | None:
+    if settings.traces_endpoint is None:
+        return None
+    try:
+        # Only here: whoever does not trace need not have it, or wait for it.
+        from ascwebhooks.outbound.traces import Traces  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsInvalid(
+            "ASCWEBHOOKS_TRACES_ENDPOINT (or OTEL_EXPORTER_OTLP_ENDPOINT) is set, but"
+            f" {error.name} is missing: pip install 'ascwebhooks[otel]'.",
+            setting="ASCWEBHOOKS_TRACES_ENDPOINT",
+        ) from error
+    return Traces(settings.traces_endpoint)
+
+
+def _close(rings: Rings, engine: Engine, tracing: Tracing | None) -> None:
     rings.close(2.0)
+    if tracing is not None:
+        tracing.close()
     engine.dispose()
 
 

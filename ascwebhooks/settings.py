@@ -57,6 +57,7 @@ class Settings:
     deliver_processes: int = 1
     metrics_bind: str | None = None
     metrics_targets: tuple[str, ...] = ()
+    traces_endpoint: str | None = None
     log_level: str = "INFO"
     log_format: str = "json"
 
@@ -110,6 +111,8 @@ def read(environ: Mapping[str, str]) -> Settings:
     merged = {**_runtime(home), **environ, PREFIX + "HOME_DIR": str(home)}
     if not merged.get(PREFIX + "ENCRYPTION_KEYS"):
         merged[PREFIX + "ENCRYPTION_KEYS"] = _key_ring(home)
+    if not merged.get(PREFIX + "TRACES_ENDPOINT"):
+        merged[PREFIX + "TRACES_ENDPOINT"] = _otlp_endpoint(environ)
     given = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in merged.items()
@@ -123,6 +126,20 @@ def read(environ: Mapping[str, str]) -> Settings:
         raise SettingsInvalid(
             f"{setting}: {_first(problems)}", setting=setting
         ) from error
+
+
+def _otlp_endpoint(environ: Mapping[str, str]) -> str:
+    """Return where OpenTelemetry's own variables want traces sent; '' if nowhere.
+
+    Source:
+        OpenTelemetry Protocol Exporter, "Endpoint URLs for OTLP/HTTP".
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    if own := environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return own
+    base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+    return f"{base}/v1/traces" if base else ""
 
 
 def _messages(error: ma.ValidationError) -> dict[Any, Any]:
@@ -281,6 +298,7 @@ class _SettingsSchema(ma.Schema):
     deliver_processes = _count(1, 64)
     metrics_bind = ma.fields.String(validate=_HOST_AND_PORT)
     metrics_targets = _Targets()
+    traces_endpoint = ma.fields.String(validate=_url(("http", "https")))
     log_level = ma.fields.String(
         validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
     )

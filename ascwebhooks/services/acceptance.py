@@ -6,6 +6,7 @@ reason, in that same transaction; nothing is only logged.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -17,6 +18,7 @@ from ascwebhooks.domain import events
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
 from ascwebhooks.services.batches import (
+    Accepted,
     Batch,
     Intake,
     Postponed,
@@ -28,6 +30,7 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.resubmission import Resubmission
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.unit_of_work import UnitOfWork, is_bad_data
 
@@ -47,6 +50,7 @@ class Acceptance:
         entropy: Callable[[int], bytes],
         ring: Callable[[set[Due]], None],
         metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Take the parts; ``ring`` is called after each commit."""
         self._uow = uow
@@ -54,6 +58,7 @@ class Acceptance:
         self._entropy = entropy
         self._ring = ring
         self._metrics = metrics or Metrics()
+        self._tracing = tracing
         self._routes = Routes()
 
     def accept(
@@ -137,6 +142,7 @@ class Acceptance:
     def _write(
         self, intake: Intake, parsed: list[Numbered], refusals: list[Refusal]
     ) -> dict[int, Verdict]:
+        began_ns = time.time_ns()
         with self._uow() as uow:
             routes = self._routes.of(uow, [event.tenant_id for _, event in parsed])
             kind = Batch if intake.resubmits is None else Resubmission
@@ -145,6 +151,9 @@ class Acceptance:
             uow.after_commit(lambda: self._ring(batch.rings))
             uow.commit()
         self._tell(batch, intake.via)
+        if self._tracing is not None:
+            new = _new(parsed, batch.verdicts)
+            self._tracing.accepted(new, via=intake.via, began_ns=began_ns)
         return batch.verdicts
 
     def _tell(self, batch: Batch, via: str) -> None:
@@ -163,6 +172,17 @@ class Acceptance:
         if codes:
             log.warning("events_rejected", via=via, codes=dict(codes))
         self._metrics.accepted(via, events=events, duplicates=duplicates, codes=codes)
+
+
+def _new(
+    parsed: Sequence[Numbered], verdicts: dict[int, Verdict]
+) -> list[tuple[UUID, Event]]:
+    given = [(verdicts.get(position), event) for position, event in parsed]
+    return [
+        (verdict.id, event)
+        for verdict, event in given
+        if isinstance(verdict, Accepted) and not verdict.duplicate
+    ]
 
 
 def _parse(raw: bytes, only_tenant: str | None) -> Event:

@@ -13,6 +13,7 @@ from ascwebhooks.domain.deliveries import DeadReason, Outcome
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import Job, Visit, names
 from ascwebhooks.storage.claims import Claimed
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -33,8 +34,10 @@ class Claiming:
         uow: Callable[[], UnitOfWork],
         targets: Targets,
         finished: Callable[[Job, Outcome], None],
+        *,
         retention: timedelta,
         metrics: Metrics,
+        tracing: Tracing | None,
     ) -> None:
         """Take the parts.
 
@@ -44,12 +47,14 @@ class Claiming:
             finished: Takes what came of a job, in the loop's thread.
             retention: How long deliveries are kept.
             metrics: Counts what is claimed.
+            tracing: Makes a span of each attempt, if at all.
         """
         self._uow = uow
         self._targets = targets
         self._finished = finished
         self._retention = retention
         self._metrics = metrics
+        self._tracing = tracing
         self._average_bytes = 4_096.0
 
     def window(self) -> Window:
@@ -96,7 +101,8 @@ class Claiming:
         jobs = []
         for each, name in zip(claimed, wanted, strict=True):
             visit = visits[each.endpoint_id]
-            job = Job(visit, each, messages.get(name), self._finished)
+            message = messages.get(name)
+            job = Job(visit, each, message, self._finished, self._tracing)
             visit.jobs[each.id] = job
             jobs.append(job)
         size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))

@@ -32,6 +32,7 @@ from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
 from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import LOW_WATER, Job, Visit
 from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.mailboxes import Due, Leased
@@ -70,6 +71,7 @@ class Turns:
         lease: timedelta,
         retention: timedelta,
         metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         """Take the parts.
 
@@ -86,6 +88,7 @@ class Turns:
             lease: For how long a lease is taken.
             retention: How long deliveries are kept.
             metrics: Counts what is claimed and recorded.
+            tracing: Makes a span of each attempt, if at all.
         """
         self._uow = uow
         self._sender = sender
@@ -94,7 +97,12 @@ class Turns:
             recording, after=self._recorded, plenty=self._plenty, metrics=metrics
         )
         self._claiming = Claiming(
-            uow, targets, self._recorder.finished, retention, metrics
+            uow,
+            targets,
+            self._recorder.finished,
+            retention=retention,
+            metrics=metrics,
+            tracing=tracing,
         )
         self._rings = rings
         self._doors = doors

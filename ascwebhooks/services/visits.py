@@ -15,6 +15,7 @@ from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.requests import Request
 from ascwebhooks.services.recording import Made
 from ascwebhooks.services.targets import Message, Target
+from ascwebhooks.services.tracing import AttemptSpan, Tracing
 from ascwebhooks.storage.claims import Claimed
 
 #: More is claimed for a mailbox when no more than this waits in its lane.
@@ -54,7 +55,16 @@ class Visit:
 class Job:
     """One claimed delivery in the libcurl loop (``outbound.loop.Job``)."""
 
-    __slots__ = ("_finish", "claimed", "message", "shown", "started_at", "visit")
+    __slots__ = (
+        "_finish",
+        "_span",
+        "_tracing",
+        "claimed",
+        "message",
+        "shown",
+        "started_at",
+        "visit",
+    )
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Job:
         claimed: Claimed,
         message: Message | None,
         finish: Callable[[Job, Outcome], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self.visit = visit
         self.claimed = claimed
@@ -69,6 +80,8 @@ class Job:
         self.started_at: datetime | None = None
         self.shown: tuple[tuple[str, str], ...] = ()
         self._finish = finish
+        self._tracing = tracing
+        self._span: AttemptSpan | None = None
 
     def prepare(self) -> Request:
         """Sign, as late as can be: the timestamp is this attempt's.
@@ -90,8 +103,9 @@ class Job:
             ("webhook-timestamp", str(timestamp)),
             ("webhook-signature", signature),
         )
-        if message.traceparent is not None:
-            signed = (*signed, ("traceparent", message.traceparent))
+        traceparent = self._begin_span(message)
+        if traceparent is not None:
+            signed = (*signed, ("traceparent", traceparent))
         if message.headers:
             signed = (*message.headers, *signed)
         self.shown = (*target.shown_headers, *signed)
@@ -105,8 +119,26 @@ class Job:
             pool=target.tenant_id,
         )
 
+    def _begin_span(self, message: Message) -> str | None:
+        """Return the receiver's traceparent: the span's, or as the gateway gave it."""
+        if self._tracing is None:
+            return message.traceparent
+        claimed, target = self.claimed, self.visit.target
+        about: dict[str, str | int] = {
+            "event_id": message.id,
+            "delivery_id": ids.show(Kind.DELIVERY, claimed.id),
+            "endpoint_id": target.shown_id,
+            "tenant_id": target.tenant_id,
+            "attempt": claimed.step + 1,
+        }
+        given = message.traceparent
+        self._span = self._tracing.attempt(claimed.event_id, given, about)
+        return self._span.traceparent
+
     def done(self, outcome: Outcome) -> None:
         """Hand what came of it to the desk."""
+        if self._span is not None:
+            self._span.end(outcome)
         self._finish(self, outcome)
 
     def made(self, outcome: Outcome) -> Made:

@@ -49,6 +49,8 @@ def read(tmp_path: Path):
         ("MAX_TRANSFERS", "0", "1"),
         ("DELIVER_THREADS", "65", "64"),
         ("DELIVER_PROCESSES", "0", "1"),
+        ("METRICS_BIND", "9100", "host:port"),
+        ("TRACES_ENDPOINT", "collector:4318", "http://"),
         ("LOG_LEVEL", "LOUD", "INFO"),
         ("LOG_FORMAT", "xml", "json"),
     ],
@@ -178,3 +180,38 @@ def test_dump_shows_every_setting_and_keys_only_when_asked(read):
 def test_settings_do_not_show_keys_when_printed(read):
     assert KEY not in repr(read(ENCRYPTION_KEYS=f"k1:{KEY}"))
     assert "kkkk" not in repr(read(ENCRYPTION_KEYS=f"k1:{KEY}"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "http://c:4318/v1/traces"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t:4318/in",
+            },
+            "http://t:4318/in",
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+                "OTEL_SDK_DISABLED": "true",
+            },
+            None,
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+                PREFIX + "TRACES_ENDPOINT": "https://own/v1/traces",
+            },
+            "https://own/v1/traces",
+        ),
+    ],
+)
+def test_traces_go_where_opentelemetrys_variables_say_unless_told_otherwise(
+    tmp_path, variables, expected
+):
+    found = settings.read({PREFIX + "HOME_DIR": str(tmp_path), **variables})
+    assert found.traces_endpoint == expected
