@@ -20,6 +20,7 @@ from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
 from ascwebhooks.cli.rejected_events import rejected_events
 from ascwebhooks.cli.send import send
+from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
 from ascwebhooks.cli.verify import verify
@@ -57,6 +58,7 @@ for _command in (
     keys,
     tenants,
     endpoints,
+    subscriptions,
     events,
     deliveries,
     rejected_events,

@@ -153,7 +153,13 @@ def test_another_tenants_things_below_ones_own_tenant_are_404(api, places):
             continue
         answered = other.ask(method, filled(rule, places | {"<tenant_id>": "globex"}))
         assert answered.status_code == 404, (method, rule)
-    for kind in ("endpoints", "subscriptions", "events", "deliveries", "rejected-events"):
+    for kind in (
+        "endpoints",
+        "subscriptions",
+        "events",
+        "deliveries",
+        "rejected-events",
+    ):
         assert other.get(f"/tenants/globex/{kind}").json["items"] == []
         assert api.get(f"/tenants/{TENANT}/{kind}").json["items"], "nothing was changed"
 
