@@ -81,6 +81,7 @@ def _delays(
     multiple=True,
     help="A type or a pattern such as 'budget.*'; may be given several times.",
 )
+@click.option("--filter", metavar="CEL", help="Such as 'data.spend > data.budget'.")
 @click.option("--description", help="For people.")
 @click.option(
     "--header", "headers", multiple=True, callback=_headers, help="'name: value'."

@@ -21,12 +21,13 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 
 _COLUMNS = ("id", "accepted_at", "type", "source", "source_id", "size_bytes")
+_WHY_COLUMNS = ("endpoint_id", "outcome", "why", "when")
 _DELIVERY_COLUMNS = ("id", "endpoint_id", "status", "attempt_count", "last_error")
 
 
 @click.group()
 def events() -> None:
-    """List and show accepted events."""
+    """List and show accepted events; say why one was not sent."""
 
 
 @events.command("list")
@@ -85,3 +86,34 @@ def show(tools: Tools, *, event_id: str, tenant: str, json_wanted: bool) -> None
         return
     output.details(row, json_wanted=False)
     output.console().print(output.table(deliveries, _DELIVERY_COLUMNS))
+
+
+@events.command()
+@click.argument("event_id")
+@tenant_option
+@json_option
+@pass_tools
+def why(tools: Tools, *, event_id: str, tenant: str, json_wanted: bool) -> None:
+    """Say what became of an event at each endpoint, and why it was not sent there."""
+    found = tools.services.events.get(tenant, ids.read(Kind.EVENT, event_id)).explained
+    items = [rows.explanation(each) for each in found.items]
+    if json_wanted:
+        output.as_json({"endpoints": items, "more_endpoints": found.more})
+        return
+    shown = [{**each, "why": _why(each), "when": _when(each)} for each in items]
+    output.console().print(output.table(shown, _WHY_COLUMNS))
+    if found.more:
+        click.echo("The tenant has more endpoints than these.", err=True)
+
+
+def _why(item: rows.Row) -> str:
+    parts = [item["detail"], item["reason"], item["error"]]
+    if item["subscription_id"]:
+        changed = " (changed since)" if item["filter_changed"] else ""
+        parts.append(f"{item['subscription_id']}: {item['filter']}{changed}")
+    return "\n".join(each for each in parts if each)
+
+
+def _when(item: rows.Row) -> str | None:
+    due = item["next_attempt_at"]
+    return f"due {due}" if due else item["at"]

@@ -22,6 +22,7 @@ from ascwebhooks.cli.listen import listen
 from ascwebhooks.cli.rejected_events import rejected_events
 from ascwebhooks.cli.replays import replay
 from ascwebhooks.cli.send import send
+from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
 from ascwebhooks.cli.verify import verify
@@ -59,6 +60,7 @@ for _command in (
     keys,
     tenants,
     endpoints,
+    subscriptions,
     events,
     deliveries,
     dead_letters,

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.explanations import Explanation
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
+from ascwebhooks.services.previews import Preview
 
 Row = dict[str, Any]
 
@@ -65,6 +67,7 @@ def endpoint(described: Described) -> Row:
         "state": str(row.state),
         "disabled_reason": row.disabled_reason,
         "event_types": sorted(types),
+        "filter": described.filter,
         "description": row.description,
         "format": row.format,
         "signature": row.signature,
@@ -79,6 +82,58 @@ def endpoint(described: Described) -> Row:
             for each in described.secrets
         ],
         "created_at": moment(row.created_at),
+    }
+
+
+def subscription(row: Any) -> Row:
+    """Return a subscription."""
+    return {
+        "id": shown(Kind.SUBSCRIPTION, row.id),
+        "tenant_id": row.tenant_id,
+        "endpoint_id": shown(Kind.ENDPOINT, row.endpoint_id),
+        "event_types": list(row.event_types),
+        "filter": row.filter,
+        "enabled": row.enabled,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+    }
+
+
+def preview(found: Preview) -> Row:
+    """Return what a subscription would have made of the last events."""
+    return {
+        "items": [
+            {
+                "event_id": shown(Kind.EVENT, each.event_id),
+                "type": each.type,
+                "matched": each.matched,
+                "error": each.error,
+            }
+            for each in found.items
+        ],
+        "counts": {
+            "events": len(found.items),
+            "matched": found.matched,
+            "failed": found.failed,
+        },
+    }
+
+
+def explanation(row: Explanation) -> Row:
+    """Return what became of an event at an endpoint."""
+    return {
+        "endpoint_id": shown(Kind.ENDPOINT, row.endpoint_id),
+        "outcome": str(row.outcome),
+        "detail": row.detail,
+        "delivery_id": row.delivery_id and shown(Kind.DELIVERY, row.delivery_id),
+        "at": moment(row.at),
+        "next_attempt_at": moment(row.next_attempt_at),
+        "reason": row.reason and str(row.reason),
+        "subscription_id": row.subscription_id
+        and shown(Kind.SUBSCRIPTION, row.subscription_id),
+        "filter": row.filter,
+        "filter_changed": row.filter_changed,
+        "error": row.error,
     }
 
 

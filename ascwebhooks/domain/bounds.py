@@ -16,6 +16,7 @@ from ascwebhooks.domain.tokens import NAME, TEXT, Token
 
 MAX_ITEMS = 1_000
 MAX_SUMS = 8
+MAX_NESTING = 32
 _MACROS = {"exists", "all", "exists_one", "existsOne"}
 _REFUSED_MACROS = {"map", "filter"}
 #: A list in the event, by a plain path, or a list of literals.
@@ -74,6 +75,16 @@ class Bounds:
         if self.pattern_size * size_bytes > MAX_PATTERN_WORK:
             return "the data is too large for this filter's patterns"
         return None
+
+
+def check_nesting(found: Sequence[Token]) -> None:
+    """Raise Refusal if brackets are nested deeply; the parser takes stack for each."""
+    depth = 0
+    for token in found:
+        depth += token.kind in "([{"
+        depth -= token.kind in ")]}"
+        if depth > MAX_NESTING:
+            raise Refusal(f"nested deeper than {MAX_NESTING}", token.offset)
 
 
 def check(found: Sequence[Token]) -> Bounds:

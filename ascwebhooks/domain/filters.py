@@ -167,9 +167,10 @@ def stored(text: str) -> Filter | Broken:
 
 @lru_cache(maxsize=_COMPILED_KEPT)
 def _compile(text: str) -> Filter:
-    program = _parse(text)
     found = tokens.split(text)
     try:
+        bounds.check_nesting(found)
+        program = _parse(text)
         limits = bounds.check(found)
         _check_names(program, found, limits.variable)
         return Filter(text, program, limits)

@@ -1,7 +1,6 @@
 """A filter's text in tokens: the library shows neither its syntax tree nor its macros.
 
-Only text that the library has compiled is read here, so what is no token of CEL's
-does not occur.
+What is no token of CEL's is a sign here; the library refuses such text by itself.
 
 Source:
     The CEL language definition, "Syntax": the grammar's lexis.

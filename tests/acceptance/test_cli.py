@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.embedded import ports
 from ascwebhooks.errors import NotAuthenticated
@@ -224,3 +226,50 @@ def test_a_command_whose_database_or_broker_is_away_says_so(run):
         assert ended.returncode == 1, arguments
         assert "ascwebhooks: " in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def test_a_filter_is_tried_out_made_and_explained(site, run, done):
+    """And a filter that is no good is 2, with the place of the fault."""
+    site.services.tenants.create("acme")
+    url = "http://127.0.0.1:9009/hook"
+    made = site.services.endpoints.create("acme", url=url, event_types=[])
+    endpoint_id = ids.show(Kind.ENDPOINT, made.described.endpoint.id)
+    tenant = ("--tenant", "acme")
+    raw = {"specversion": "1.0", "id": "1", "source": "/t", "type": "a.b"}
+    whole = json.dumps({**raw, "tenantid": "acme", "data": {"n": 1}}).encode()
+
+    wrong = run("subscriptions", "create", endpoint_id, *tenant, "--filter", "1 +")
+    assert wrong.returncode == 2
+    assert "line 1, column 4" in wrong.stderr
+    created = done(
+        "subscriptions",
+        "create",
+        endpoint_id,
+        *tenant,
+        "--filter",
+        "data.n > 1",
+        "--json",
+    )
+    subscription_id = json.loads(created)["id"]
+    (verdict,) = site.services.acceptance.accept([whole], via="test")
+    event_id = ids.show(Kind.EVENT, verdict.id)
+
+    assert event_id in done("subscriptions", "preview", *tenant)
+    previewed = json.loads(
+        done("subscriptions", "preview", *tenant, "--filter", "data.n > 1", "--json")
+    )
+    assert previewed["counts"] == {"events": 1, "matched": 0, "failed": 0}
+    (why,) = json.loads(done("events", "why", event_id, *tenant, "--json"))["endpoints"]
+    assert (why["endpoint_id"], why["outcome"]) == (endpoint_id, "filtered")
+    assert (why["subscription_id"], why["filter"]) == (subscription_id, "data.n > 1")
+    table = done("events", "why", event_id, *tenant)
+    assert all(each in table for each in (endpoint_id, "filtered", "data.n > 1"))
+
+    changed = ("subscriptions", "change", subscription_id, *tenant)
+    assert json.loads(done(*changed, "--disable", "--json"))["enabled"] is False
+    assert json.loads(done(*changed, "--no-filter", "--json"))["filter"] is None
+    assert run(*changed).returncode == 2
+    listed = items(done("subscriptions", "list", *tenant, "--json"))
+    assert [each["id"] for each in listed] == [subscription_id]
+    done("subscriptions", "delete", subscription_id, *tenant)
+    assert run("subscriptions", "show", subscription_id, *tenant).returncode == 1

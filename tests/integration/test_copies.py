@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from uuid import uuid4
@@ -94,6 +95,12 @@ def test_a_time_in_another_zone_is_the_same_moment(session):
 def test_an_enum_is_written_like_its_base(session):
     row = (uuid4(), Colour.RED, b"", 0, 0.0, None)
     assert written(session, row)[0][1] == "red\t"
+
+
+def test_an_object_is_written_as_json_and_only_text(session):
+    value = {"a\tb": ["\n", "\\", "é", None], "filtered": {}}
+    row = (None, value, None, None, None, None)
+    assert json.loads(written(session, row)[0][1]) == value
 
 
 def test_a_type_nobody_taught_it_is_refused(session):

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascwebhooks.domain.matching import Matcher, Subscription, pattern_problem
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.filters import Facts, compile
+from ascwebhooks.domain.matching import (
+    Chosen,
+    Matcher,
+    Subscription,
+    choose,
+    pattern_problem,
+)
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -123,3 +132,58 @@ def test_what_may_be_subscribed_to(pattern):
 )
 def test_what_may_not(pattern):
     assert "visible ASCII" in pattern_problem(pattern)
+
+
+def only(text: str | None, number: int, endpoint: UUID = ONE) -> Subscription:
+    made = None if text is None else compile(text)
+    return Subscription(endpoint, ("*",), UUID(int=number), made)
+
+
+def chosen(*subscriptions: Subscription, data: bytes = b'{"spend": 5}') -> Chosen:
+    facts = Facts(
+        type="a",
+        source="s",
+        subject=None,
+        time=datetime(2026, 11, 24, tzinfo=UTC),
+        tenant="acme",
+        data=data,
+    )
+    return choose(Matcher(subscriptions).match("a"), facts)
+
+
+def sub(number: int) -> str:
+    return ids.show(ids.Kind.SUBSCRIPTION, UUID(int=number))
+
+
+def test_one_subscription_that_takes_it_is_enough_and_nothing_else_is_noted():
+    yes, no, bad = only("data.spend > 1", 1), only("false", 2), only("data.x", 3)
+    assert chosen(yes, no, bad) == Chosen((ONE,))
+    assert chosen(no, bad, yes) == Chosen((ONE,))
+    assert chosen(only(None, 4), no, bad) == Chosen((ONE,))
+
+
+def test_what_kept_an_event_back_is_noted_for_endpoints_that_get_nothing():
+    made = chosen(
+        only("data.spend > 9", 1, ONE),
+        only("data.gone > 9", 2, ONE),
+        only("data.spend > 9", 3, TWO),
+        only("data.spend > 1", 4, TWO),
+        only("false", 5, THREE),
+    )
+    assert made.endpoints == (TWO,)
+    assert made.not_sent == {
+        "filtered": [sub(1), sub(5)],
+        "failed": {sub(2): "there is no key 'gone'"},
+    }
+
+
+def test_filters_are_asked_of_types_that_fit_and_where_nothing_else_decides():
+    """Where none is asked, the data is not even read."""
+    filtered = Subscription(ONE, ("a", "*"), UUID(int=1), compile("true"))
+    plain = Subscription(ONE, ("b",), UUID(int=2))
+    matcher = Matcher([filtered, plain])
+
+    assert matcher.match("a").asked == ((ONE, UUID(int=1), filtered.filter),)
+    assert matcher.match("b") == ((ONE,), ())
+    assert Matcher([plain]).match("a") == ((), ())
+    assert matcher.match("a") is matcher.match("a"), "remembered"
