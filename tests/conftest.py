@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 
-pytest_plugins = ["tests.integration.engines"]
+pytest_plugins = [
+    "tests.integration.engines",
+    "tests.integration.pipeline",
+    "tests.integration.apis",
+]
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and so would every
 # process that a test starts and stops by it.

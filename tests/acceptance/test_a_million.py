@@ -7,8 +7,6 @@ import time
 from tests.integration.dead import plant
 from tests.integration.pipeline import Pipeline
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 COUNT = 1_000_000
 #: Counting may take three seconds; what it has not counted then, walking does.
 CREATED_WITHIN_S = 5

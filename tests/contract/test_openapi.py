@@ -7,8 +7,6 @@ import re
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 
 @pytest.fixture
 def document(api):

@@ -1,6 +1,6 @@
 """The API without a server: Flask's own client on the services of a pipeline.
 
-A test module takes the fixtures by ``pytest_plugins``, after those of ``pipeline``;
+A test module has the fixtures by tests/conftest.py, as it has those of ``pipeline``;
 it must not import from here, or pytest could not rewrite the asserts.
 """
 

@@ -4,7 +4,7 @@ What a worker would do on a ring, a test does itself: ``pipeline.turns().take(â€
 So no message is lost or taken unless the test says so, and the broker's queues can
 be looked at.
 
-A test module takes the fixtures by ``pytest_plugins = ["tests.integration.pipeline"]``.
+Every test module has the fixtures: tests/conftest.py names this one as a plug-in.
 """
 
 from __future__ import annotations

@@ -18,8 +18,6 @@ from ascwebhooks.storage.events import NewKey
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 NESTED = "[" * 200 + "]" * 200
 ACME, NOBODY = "acme", None
 

@@ -14,8 +14,6 @@ from ascwebhooks.domain.keys import Role
 from ascwebhooks.web.app import create_app
 from tests.integration.receivers import Receiver, answer
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TENANT = "acme"
 ENDPOINTS = "/tenants/acme/endpoints"
 EVENTS = "/tenants/acme/events"

@@ -8,8 +8,6 @@ import pytest
 
 from ascwebhooks.domain.keys import Permission, Role
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TENANT = "acme"
 ROOT = "/api/v1"
 

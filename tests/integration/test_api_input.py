@@ -10,8 +10,6 @@ from structlog.testing import capture_logs
 
 from ascwebhooks.domain.keys import Role
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 ENDPOINTS = "/tenants/acme/endpoints"
 ONE = "application/cloudevents+json"
 MANY = "application/cloudevents-batch+json"

@@ -12,8 +12,6 @@ from ascwebhooks.domain.keys import Role
 from tests.integration.dead import plant
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 PATH = "/tenants/acme/replays"
 
 

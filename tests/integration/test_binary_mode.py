@@ -10,8 +10,6 @@ from cloudevents.core.v1.event import CloudEvent
 from cloudevents.v1.conversion import to_binary
 from cloudevents.v1.http import CloudEvent as OlderCloudEvent
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADERS = {
     "ce-specversion": "1.0",

@@ -11,8 +11,6 @@ from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, NotFound
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 
 def cancel(pipeline, delivery_id, tenant_id="acme"):
     return pipeline.services.deliveries.cancel(tenant_id, delivery_id)

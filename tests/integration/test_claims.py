@@ -8,8 +8,6 @@ import pytest
 
 from ascwebhooks.domain import ids
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 
 @pytest.fixture
 def claim(pipeline):

@@ -26,8 +26,6 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.embedded.receiver import Failure, Receiver
 from ascwebhooks.errors import Conflict, InvalidInput
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DATA = '{"spend" : 103.20, "n":1.0e2}'
 ATTRIBUTES = {

@@ -11,8 +11,6 @@ from ascwebhooks.domain.keys import Role
 from ascwebhooks.errors import IdempotencyAnswerLost, IdempotencyInProgress
 from ascwebhooks.services.idempotency import Answer, Asked
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TENANT = "acme"
 NOWHERE = "http://127.0.0.1:9009/hook"
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 STREAM, GROUP = "asc:events", "ascwebhooks"
 
 

@@ -7,8 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 LEASE = timedelta(minutes=1)
 
 

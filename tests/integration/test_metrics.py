@@ -13,8 +13,6 @@ from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.metrics import BatchHistogram
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 
 def samples(text: str) -> dict[str, float]:
     return {

@@ -14,8 +14,6 @@ from ascwebhooks.storage import partitions
 from ascwebhooks.storage.unit_of_work import is_away
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 DAY = timedelta(days=1)
 
 

@@ -28,8 +28,6 @@ from ascwebhooks.storage.claims import Failure, NewAttempt
 from ascwebhooks.storage.events import NewDelivery
 from ascwebhooks.storage.models import Replay
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 PARTITION = re.compile(r"(?:event|delivery|attempt)_\d{8}\Z")
 #: What is no query (a savepoint, a setting) has no plan.
 PLANNED = re.compile(r"SELECT|INSERT|UPDATE|DELETE|WITH|COPY")

@@ -17,8 +17,6 @@ from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.storage.claims import Claimed
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 LEASE = timedelta(minutes=1)
 GOOD = Outcome(200, timings=Timings(1, 2, None, 3, 4.0))
 BAD = Outcome(500, ErrorClass.HTTP_STATUS, timings=Timings(total_ms=5.0))

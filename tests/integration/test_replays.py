@@ -18,8 +18,6 @@ from ascwebhooks.services.replays import Replays
 from tests.integration.dead import plant
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 MS = timedelta(milliseconds=2)
 
 

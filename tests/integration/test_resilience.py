@@ -17,8 +17,6 @@ from tests.integration import receivers
 from tests.integration.test_turns import abandoned, answering
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 K1, K2 = ("k1", bytes(range(32))), ("k2", bytes(32))
 
 

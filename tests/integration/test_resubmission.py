@@ -19,8 +19,6 @@ from ascwebhooks.services.batches import Resubmitted
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 REJECTED = "/rejected-events"
 OURS = "/tenants/acme/rejected-events"
 

@@ -10,8 +10,6 @@ from ascwebhooks.domain.deliveries import EndpointState
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, NotFound
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 
 def retry(pipeline, delivery_id, tenant_id="acme"):
     return pipeline.services.deliveries.retry(tenant_id, delivery_id)

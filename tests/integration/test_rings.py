@@ -16,8 +16,6 @@ from ascwebhooks.storage.doors import Doors
 from ascwebhooks.storage.mailboxes import Due
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 
 class Bell:
     """Notes what is published, instead of the broker."""

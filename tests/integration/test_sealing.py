@@ -13,8 +13,6 @@ from ascwebhooks.domain.encryption import CannotOpen, KeyRing
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.services.sealing import Sealing
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 DAY = "2026-11-23"
 ROW, OTHER_ROW = UUID(int=1), UUID(int=2)
 OLD, NEW = ("2025", bytes(32)), ("2026", bytes([1]) * 32)

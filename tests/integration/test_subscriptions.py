@@ -12,8 +12,6 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.services import explanations
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TENANT = "acme"
 T = f"/tenants/{TENANT}"
 SUBS = f"{T}/subscriptions"

@@ -8,8 +8,6 @@ import pytest
 
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline", "tests.integration.apis"]
-
 TENANT = "acme"
 NOWHERE = "http://127.0.0.1:9009/hook"
 

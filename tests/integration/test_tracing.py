@@ -16,8 +16,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from ascwebhooks.embedded.receiver import Failure, Received, Receiver
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 TRACE, GATEWAY = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE}-{GATEWAY}-01", f"00-{TRACE}-{GATEWAY}-00"
 

@@ -17,8 +17,6 @@ from ascwebhooks.services.turns import CLAIMING_S
 from tests.integration import receivers
 from tests.waiting import wait_until
 
-pytest_plugins = ["tests.integration.pipeline"]
-
 TRACE = "00-1bce8a179d2a4e698d470840bec83ee4-b7ad6b7169203331-01"
 
 
