@@ -158,7 +158,12 @@ class Parts:
         )
         targets = Targets(sealing)
         secrets = Secrets(uow, sealing, os.urandom)
-        states = EndpointStates(uow, sealing, ring=rings.ring, retention=self.retention)
+        states = EndpointStates(
+            uow,
+            sealing,
+            ring=partial(rings.ring, whatever=True),
+            retention=self.retention,
+        )
         endpoints = Endpoints(
             uow,
             sealing,
@@ -166,6 +171,7 @@ class Parts:
             entropy=os.urandom,
             check_target=self.check_target,
             allow_http=settings.allow_http,
+            retention=self.retention,
         )
         metrics, tracing = Metrics(), _tracing(settings)
         acceptance = Acceptance(

@@ -18,6 +18,7 @@ from ascwebhooks.cli.options import (
     tenant_option,
 )
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import MAX_RATE_PER_S, Ordering
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.signing import Scheme
@@ -25,6 +26,7 @@ from ascwebhooks.services.described import WithSecret
 
 _COLUMNS = ("id", "url", "state", "event_types", "description")
 _FORMAT = click.Choice([each.value for each in Format])
+_ORDERING = click.Choice([each.value for each in Ordering])
 _SIGNATURE = click.Choice([each.value for each in Scheme])
 
 
@@ -88,6 +90,8 @@ def _delays(
 )
 @click.option("--timeout-s", type=click.IntRange(1, 30))
 @click.option("--max-in-flight", type=click.IntRange(1, 1000))
+@click.option("--rate-limit-per-s", type=click.IntRange(1, MAX_RATE_PER_S))
+@click.option("--ordering", type=_ORDERING, help="Default: none.")
 @click.option("--retry-schedule-s", callback=_delays, help="As in 5,300,1800.")
 @click.option("--region", help="Default: the tenant's home region.")
 @click.option("--format", type=_FORMAT, help="Default: standard.")

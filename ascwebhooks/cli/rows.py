@@ -75,6 +75,8 @@ def endpoint(described: Described) -> Row:
         "headers": list(described.header_names),
         "timeout_s": row.timeout_s,
         "max_in_flight": row.max_in_flight,
+        "rate_limit_per_s": row.rate_limit_per_s,
+        "ordering": row.ordering,
         "retry_schedule_s": list(row.retry_schedule_s),
         "region": row.region,
         "secrets": [

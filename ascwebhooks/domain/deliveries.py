@@ -41,6 +41,17 @@ class EndpointState(StrEnum):
     DELETED = "deleted"
 
 
+#: More is no limit to speak of: one lease sends no faster.
+MAX_RATE_PER_S = 10_000
+
+
+class Ordering(StrEnum):
+    """In what order an endpoint gets its deliveries; FIFO is that of acceptance."""
+
+    NONE = "none"
+    FIFO = "fifo"
+
+
 class ErrorClass(StrEnum):
     """What went wrong with an attempt, as the tenant is told it.
 

@@ -1,8 +1,10 @@
-"""How an endpoint has been doing, and what follows for where it is served."""
+"""How an endpoint has been doing, and what follows for when and where it is served."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 
@@ -10,15 +12,95 @@ from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 SLOW_AFTER_FAILURES = 3
 #: An answer that took this long makes its endpoint a slow one.
 SLOW_ANSWER_MS = 2_000.0
+#: So many failures in a row open the breaker.
+BREAKER_FAILURES = 10
+#: How long the breaker stays open, the first time and at most; it doubles.
+BREAKER_OPEN = timedelta(seconds=30)
+BREAKER_OPEN_MAX = timedelta(minutes=15)
+#: Answers whose ``Retry-After`` is about the endpoint, not about one request.
+HOLDING_STATUSES = frozenset({429, 503})
+HOLD_MAX = timedelta(hours=24)
 _HANGING = frozenset({ErrorClass.TIMEOUT, ErrorClass.CONNECT_TIMEOUT})
 
 
-def failures_in_a_row(before: int, outcomes: Iterable[Outcome]) -> int:
-    """Return how many failures there are in a row, counted as they are recorded."""
-    count = before
-    for outcome in outcomes:
-        count = 0 if outcome.error is None else count + 1
-    return count
+def streak(before: int, outcome: Outcome) -> int:
+    """Return how many failures there are in a row after ``outcome``.
+
+    What failed on our side says nothing of the receiver, and leaves it as it was.
+    """
+    if outcome.error is None:
+        return 0
+    return before if outcome.error is ErrorClass.INTERNAL else before + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an endpoint stands.
+
+    ``openings`` counts how often in a row the breaker opened, 0 is closed; ``until``
+    is when it lets a delivery probe.  ``held_until``: the receiver asked for a pause.
+    """
+
+    failures: int = 0
+    openings: int = 0
+    until: datetime | None = None
+    held_until: datetime | None = None
+
+    def barred_until(self) -> datetime | None:
+        """Return until when nothing is to be sent; None if that was never so."""
+        ends = [each for each in (self.until, self.held_until) if each is not None]
+        return max(ends, default=None)
+
+
+def stand(before: Standing, outcomes: Iterable[Attempted], now: datetime) -> Standing:
+    """Return how an endpoint stands after these attempts, in their order.
+
+    Ten failures in a row open the breaker, counted as they are recorded.  A probe
+    that fails opens it for twice as long; what was out already when it opened does
+    not.  Any success closes it.
+
+    Args:
+        before: How it stood.
+        outcomes: What came of the attempts, the first one first.
+        now: PostgreSQL's clock.
+    """
+    after = before
+    for each in outcomes:
+        after = _after(after, each, now)
+    return after
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What came of an attempt, and whether it was a probe of an open breaker."""
+
+    outcome: Outcome
+    probe: bool = False
+
+
+def _after(before: Standing, attempted: Attempted, now: datetime) -> Standing:
+    outcome = attempted.outcome
+    failures = streak(before.failures, outcome)
+    after = replace(before, failures=failures, held_until=_held(before, outcome, now))
+    if outcome.error is None:
+        return replace(after, openings=0, until=None)
+    if attempted.probe or (not before.openings and failures >= BREAKER_FAILURES):
+        openings = before.openings + 1
+        return replace(after, openings=openings, until=now + open_for(openings))
+    return after
+
+
+def open_for(openings: int) -> timedelta:
+    """Return how long the breaker stays open after it opened ``openings`` times."""
+    doublings = min(openings - 1, 16)
+    return min(BREAKER_OPEN * (1 << doublings), BREAKER_OPEN_MAX)
+
+
+def _held(before: Standing, outcome: Outcome, now: datetime) -> datetime | None:
+    if outcome.retry_after is None or outcome.status_code not in HOLDING_STATUSES:
+        return before.held_until
+    asked = now + min(outcome.retry_after, HOLD_MAX)
+    return max(asked, before.held_until or asked)
 
 
 def is_slow(failures: int, outcomes: Iterable[Outcome]) -> bool:

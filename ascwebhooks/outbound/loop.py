@@ -43,19 +43,6 @@ TRANSFERS_ABORTED = "outbound_transfers_aborted"
 #: How many jobs are started before the sockets are looked at again.
 STARTS_PER_TURN = 128
 
-#: After these the endpoint's window is halved: it was not reached, or not in time.
-_NARROWING = frozenset(
-    {
-        ErrorClass.CONNECT_ERROR,
-        ErrorClass.CONNECT_TIMEOUT,
-        ErrorClass.DNS_ERROR,
-        ErrorClass.TIMEOUT,
-        ErrorClass.TLS_ERROR,
-    }
-)
-#: After these, and after success, it grows: a whole answer came.
-_WIDENING = frozenset({ErrorClass.HTTP_STATUS, ErrorClass.REDIRECT})
-
 
 class Sender:
     """Send the jobs of many lanes, fairly, from one thread.
@@ -97,6 +84,8 @@ class Sender:
         # Lanes with new work come in through the first and take turns in the second.
         self._inbox: deque[Lane] = deque()
         self._lanes: deque[Lane] = deque()
+        # Lanes whose pace holds them, by when they may go on.
+        self._paced: list[tuple[float, int, Lane]] = []
         # Attempts that know their address and wait for a free transfer.
         self._placed: deque[tuple[Attempt, str | None]] = deque()
         # Attempts that are not with libcurl yet, by deadline; some have left.
@@ -174,6 +163,7 @@ class Sender:
         for attempt, answer in self._resolver.finished():
             self._answered(attempt, answer)
         self._expire()
+        self._resume()
         self._start()
         self._complete(self._engine.flush())
 
@@ -184,8 +174,7 @@ class Sender:
         if self._again or self._inbox or (free and work):
             return 0.0
         ends = [each for each in (self._stop_at,) if each is not None]
-        if self._deadlines:
-            ends.append(self._deadlines[0][0])
+        ends += [heap[0][0] for heap in (self._deadlines, self._paced) if heap]
         return max(0.0, min(ends) - time.monotonic()) if ends else -1.0
 
     def _over(self) -> bool:
@@ -210,16 +199,34 @@ class Sender:
         if self._stop_at is not None:
             return
         lanes = self._lanes
+        now = time.monotonic()
         for _ in range(STARTS_PER_TURN):
             if not lanes or self._running >= self._max_transfers:
                 return
             lane = lanes.popleft()
-            job = lane.take()
+            job = lane.take(now)
             if job is None:
-                lane.scheduled = False
+                self._rest(lane, now)
                 continue
             lanes.append(lane)
             self._launch(lane, job)
+
+    def _rest(self, lane: Lane, now: float) -> None:
+        """Take a lane out of the round until it has a reason to come back.
+
+        One that is paced stays marked as scheduled: it comes back at its time.
+        """
+        lane.scheduled = lane.paced(now)
+        if lane.scheduled:
+            self._serial += 1
+            heappush(self._paced, (lane.next_at, self._serial, lane))
+
+    def _resume(self) -> None:
+        now = time.monotonic()
+        while self._paced and self._paced[0][0] <= now:
+            lane = heappop(self._paced)[2]
+            lane.scheduled = False
+            self._schedule(lane)
 
     def _launch(self, lane: Lane, job: Job) -> None:
         started = time.monotonic()
@@ -318,12 +325,7 @@ class Sender:
         self._done(attempt.lane, attempt.job, outcome)
 
     def _done(self, lane: Lane, job: Job, outcome: Outcome) -> None:
-        lane.finished()
-        error = outcome.error
-        if error is None or error in _WIDENING:
-            lane.widen()
-        elif error in _NARROWING:
-            lane.narrow()
+        lane.finished(outcome)
         self._schedule(lane)
         try:
             job.done(outcome)

@@ -101,6 +101,7 @@ class Batch:
         self._now = uow.now()
         self.events: list[NewEvent] = []
         self.deliveries: list[NewDelivery] = []
+        self._in_order: list[int] = []
         self.refusals: list[Refusal] = []
         self.rings: set[Due] = set()
         self.verdicts: dict[int, Verdict] = {}
@@ -119,6 +120,7 @@ class Batch:
         for position, event, event_id in self._new(known):
             self._add(position, event, event_id)
         self._uow.events.add_all(self.events)
+        self._give_places()
         self._uow.events.add_deliveries(self.deliveries)
         self._reject()
 
@@ -224,6 +226,8 @@ class Batch:
         ):
             route = routes.endpoints[endpoint_id]
             dead = route.dead_reason is not None
+            if route.in_order:
+                self._in_order.append(len(self.deliveries))
             self.deliveries.append(
                 NewDelivery(
                     delivery_id,
@@ -239,6 +243,20 @@ class Batch:
             )
             if route.may_ring:
                 self.rings.add(Due(endpoint_id, route.region))
+
+    def _give_places(self) -> None:
+        """Give deliveries to endpoints in order their places, in the order they came.
+
+        Whoever accepts for one of these endpoints waits until this batch is committed:
+        nobody sees a later place before an earlier one.
+        """
+        if not self._in_order:
+            return
+        owners = {self.deliveries[at].endpoint_id for at in self._in_order}
+        self._uow.events.lock_order(sorted(owners))
+        places = self._uow.events.places(len(self._in_order))
+        for at, place in zip(self._in_order, places, strict=True):
+            self.deliveries[at] = self.deliveries[at]._replace(position=place)
 
     def _reject(self) -> None:
         if not self.refusals:

@@ -66,16 +66,13 @@ class Claiming:
         if not visits:
             return []
         room = int(AHEAD_BYTES / self._average_bytes)
-        limit = max(1, min(CLAIM_LIMIT, room) // len(visits))
-        if any(visit.alone for visit in visits):
-            limit = 1
+        share = max(1, min(CLAIM_LIMIT, room) // len(visits))
         by_id = {visit.target.endpoint_id: visit for visit in visits}
-        busy = [job for visit in visits for job in list(visit.jobs)]
         for visit in visits:
             # A ring that comes from here on sets it back.
             visit.emptied = True
         try:
-            claimed = uow.claims.claim(list(by_id), busy, limit, self.window())
+            claimed = self._claimed(uow, visits, share)
         except BaseException:
             for visit in visits:
                 visit.emptied = False
@@ -84,9 +81,23 @@ class Claiming:
         for each in claimed:
             counts[each.endpoint_id] += 1
         for endpoint_id, count in counts.items():
-            if count >= limit:
-                by_id[endpoint_id].emptied = False
+            visit = by_id[endpoint_id]
+            if count >= visit.most(share):
+                visit.emptied = False
         return self._jobs(uow, claimed, by_id)
+
+    def _claimed(
+        self, uow: UnitOfWork, visits: Sequence[Visit], share: int
+    ) -> list[Claimed]:
+        window = self.window()
+        in_order = [each.target.endpoint_id for each in visits if each.target.in_order]
+        others = [each for each in visits if not each.target.in_order]
+        found = uow.claims.first(in_order, window) if in_order else []
+        if others:
+            busy = [job for visit in others for job in list(visit.jobs)]
+            limits = {each.target.endpoint_id: each.most(share) for each in others}
+            found += uow.claims.claim(limits, busy, window)
+        return found
 
     def _jobs(
         self, uow: UnitOfWork, claimed: Sequence[Claimed], visits: dict[UUID, Visit]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.domain.deliveries import EndpointState, Ordering
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
@@ -57,6 +58,7 @@ class Endpoints:
         entropy: Callable[[int], bytes],
         check_target: Callable[[str], None],
         allow_http: bool,
+        retention: timedelta,
     ) -> None:
         """Take the parts.
 
@@ -68,6 +70,7 @@ class Endpoints:
             check_target: Raises TargetRejected if a host, as it resolves now, may
                 not be reached.
             allow_http: Whether plain http URLs are taken.
+            retention: How long deliveries are kept.
         """
         self._uow = uow
         self._sealing = sealing
@@ -75,6 +78,7 @@ class Endpoints:
         self._entropy = entropy
         self._check_target = check_target
         self._allow_http = allow_http
+        self._retention = retention
 
     def create(
         self,
@@ -87,6 +91,8 @@ class Endpoints:
         headers: Mapping[str, str] | None = None,
         timeout_s: int = 15,
         max_in_flight: int = 20,
+        rate_limit_per_s: int | None = None,
+        ordering: str = Ordering.NONE,
         retry_schedule_s: Sequence[int] = DEFAULT_SCHEDULE_S,
         region: str | None = None,
         format: str = Format.STANDARD,
@@ -115,6 +121,8 @@ class Endpoints:
                 signature=signature,
                 timeout_s=timeout_s,
                 max_in_flight=max_in_flight,
+                rate_limit_per_s=rate_limit_per_s,
+                ordering=ordering,
                 retry_schedule_s=list(retry_schedule_s),
                 region=_allowed_region(tenant, region),
                 state=EndpointState.ACTIVE,
@@ -208,8 +216,22 @@ class Endpoints:
             tenant = find_tenant(uow, endpoint.tenant_id)
             changes["region"] = _allowed_region(tenant, changes["region"])
             uow.mailboxes.set_region(endpoint.id, changes["region"])
+        if changes.get("ordering", endpoint.ordering) != endpoint.ordering:
+            self._reorder(uow, endpoint, changes["ordering"])
         for name, value in changes.items():
             setattr(endpoint, name, value)
+
+    def _reorder(self, uow: UnitOfWork, endpoint: Endpoint, ordering: str) -> None:
+        """Begin or end an order: what is pending takes part in it.
+
+        The caller has locked the tenant, so nothing is accepted meanwhile; whoever
+        serves the endpoint without order has sent what it holds when the next one
+        takes the lease.
+        """
+        uow.mailboxes.set_ordering(endpoint.id, ordering)
+        if ordering == Ordering.FIFO:
+            window = ids.window(uow.now(), self._retention)
+            uow.deliveries.put_in_order(endpoint.id, window)
 
     def _target(self, url: str) -> str:
         target = parse_target(url, allow_http=self._allow_http)
@@ -244,4 +266,5 @@ def _new_mailbox(endpoint: Endpoint) -> Mailbox:
         tenant_id=endpoint.tenant_id,
         region=endpoint.region,
         state=endpoint.state,
+        ordering=endpoint.ordering,
     )

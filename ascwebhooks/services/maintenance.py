@@ -45,11 +45,16 @@ class Maintenance:
         self._days_ahead = days_ahead
 
     def ring_retries(self) -> int:
-        """Ring the endpoints whose retries have just fallen due."""
+        """Ring the endpoints whose retries have just fallen due, or whose wait is over.
+
+        Their wait: an open breaker, or a pause that the receiver asked for.
+        """
         with self._uow() as uow:
             due = uow.mailboxes.due_again(RETRY_WINDOW, self._window())
+            free = uow.mailboxes.free_again(RETRY_WINDOW)
         self._rings.ring(due)
-        return len(due)
+        self._rings.ring(free, whatever=True)
+        return len({*due, *free})
 
     def sweep(self) -> int:
         """Ring every endpoint with something due that nobody serves.

@@ -26,6 +26,8 @@ from ascwebhooks.domain.deliveries import (
     decide,
 )
 from ascwebhooks.domain.encryption import CannotOpen
+from ascwebhooks.domain.health import Attempted, Standing
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.storage.claims import Claimed, Failure, NewAttempt
@@ -67,6 +69,7 @@ class Made:
     started_at: datetime
     request_headers: tuple[tuple[str, str], ...]
     outcome: Outcome
+    probe: bool = False
     id: UUID | None = None
 
     def bare(self) -> Made:
@@ -85,12 +88,15 @@ class Recorded:
     """What a turn has to know after a batch was recorded.
 
     ``lost``: endpoints that are no longer to be served under their lease.
+    ``barred``: for how many seconds others are to be left alone: their breaker is
+    open, or their receiver asked for it.
     """
 
     lost: frozenset[UUID]
     gone: tuple[tuple[str, UUID], ...]
     slow: frozenset[UUID]
     well: frozenset[UUID]
+    barred: dict[UUID, float]
     statuses: dict[UUID, Status]
 
 
@@ -144,6 +150,7 @@ class Recording:
                 for box in changed
                 if not box.slow and boxes[box.endpoint_id].slow
             ),
+            barred=_barred(boxes, changed, now),
             statuses=statuses,
         )
 
@@ -247,12 +254,14 @@ def _failure(made: Made, decision: Decision) -> Failure:
 def _health(
     made: Sequence[Made], boxes: dict[UUID, Health], now: datetime
 ) -> list[Health]:
-    outcomes: dict[UUID, list[Outcome]] = defaultdict(list)
+    attempted: dict[UUID, list[Attempted]] = defaultdict(list)
     for each in made:
         if _held(each, boxes):
-            outcomes[each.claimed.endpoint_id].append(each.outcome)
+            attempted[each.claimed.endpoint_id].append(
+                Attempted(each.outcome, each.probe)
+            )
     changed = [
-        _after(boxes[endpoint_id], some, now) for endpoint_id, some in outcomes.items()
+        _after(boxes[endpoint_id], some, now) for endpoint_id, some in attempted.items()
     ]
     return sorted(
         (box for box in changed if _worth_writing(box, boxes[box.endpoint_id], now)),
@@ -260,25 +269,57 @@ def _health(
     )
 
 
-def _after(box: Health, outcomes: Sequence[Outcome], now: datetime) -> Health:
-    failures = health.failures_in_a_row(box.consecutive_failures, outcomes)
+def _after(box: Health, attempted: Sequence[Attempted], now: datetime) -> Health:
+    before = Standing(
+        box.consecutive_failures,
+        box.breaker_openings,
+        box.breaker_until,
+        box.held_until,
+    )
+    after = health.stand(before, attempted, now)
+    if after.openings > before.openings:
+        log.warning(
+            "breaker_opened",
+            tenant_id=box.tenant_id,
+            endpoint_id=ids.show(Kind.ENDPOINT, box.endpoint_id),
+            openings=after.openings,
+            failures=after.failures,
+        )
+    outcomes = [each.outcome for each in attempted]
     succeeded = any(outcome.error is None for outcome in outcomes)
     failed = any(outcome.error is not None for outcome in outcomes)
     since = None if succeeded else box.failing_since
     return box._replace(
-        consecutive_failures=failures,
-        failing_since=(since or now) if failures else None,
+        consecutive_failures=after.failures,
+        failing_since=(since or now) if after.failures else None,
         last_success_at=now if succeeded else box.last_success_at,
         last_failure_at=now if failed else box.last_failure_at,
-        slow=health.is_slow(failures, outcomes),
+        slow=health.is_slow(after.failures, outcomes),
         abandoned_leases=0,
+        breaker_openings=after.openings,
+        breaker_until=after.until,
+        held_until=after.held_until,
     )
+
+
+def _barred(
+    boxes: dict[UUID, Health], changed: Sequence[Health], now: datetime
+) -> dict[UUID, float]:
+    """Return for how many seconds which endpoints are to be left alone."""
+    barred = {}
+    for box in (boxes | {each.endpoint_id: each for each in changed}).values():
+        until = Standing(
+            until=box.breaker_until, held_until=box.held_until
+        ).barred_until()
+        if until is not None and until > now:
+            barred[box.endpoint_id] = (until - now).total_seconds()
+    return barred
 
 
 def _worth_writing(after: Health, before: Health, now: datetime) -> bool:
     if after.consecutive_failures or before.consecutive_failures:
         return True
-    if before.abandoned_leases:
+    if before.abandoned_leases or after.held_until != before.held_until:
         return True
     if after.slow != before.slow or after.last_failure_at != before.last_failure_at:
         return True

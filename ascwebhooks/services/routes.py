@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain import filters
-from ascwebhooks.domain.deliveries import DeadReason, EndpointState
+from ascwebhooks.domain.deliveries import DeadReason, EndpointState, Ordering
 from ascwebhooks.domain.matching import Matcher, Subscription
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -21,19 +21,22 @@ class Route(NamedTuple):
 
     ``dead_reason``: why a delivery to it is dead from the start, or None.
     ``may_ring``: whether ringing it makes sense; a paused one's deliveries wait.
+    ``in_order``: whether its deliveries have places in an order.
     """
 
     region: str
     dead_reason: DeadReason | None
     may_ring: bool
+    in_order: bool
 
 
-def _route(region: str, state: EndpointState) -> Route:
+def _route(region: str, state: EndpointState, ordering: str) -> Route:
     disabled = state is EndpointState.DISABLED
     return Route(
         region,
         DeadReason.ENDPOINT_DISABLED if disabled else None,
         may_ring=state is EndpointState.ACTIVE,
+        in_order=ordering == Ordering.FIFO,
     )
 
 
@@ -92,7 +95,7 @@ class Routes:
         wanted: dict[str, list[Subscription]] = defaultdict(list)
         endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
         for row in uow.endpoints.routes(list(versions)):
-            route = _route(row.region, EndpointState(row.state))
+            route = _route(row.region, EndpointState(row.state), row.ordering)
             endpoints[row.tenant_id][row.id] = route
             wanted[row.tenant_id].append(_prepared(row))
         fresh = {

@@ -15,6 +15,7 @@ import structlog
 
 from ascwebhooks import __version__
 from ascwebhooks.domain import events, formats, ids, signing
+from ascwebhooks.domain.deliveries import Ordering
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.formats import CONTENT_TYPES, Headers, Original
 from ascwebhooks.domain.ids import Kind
@@ -51,6 +52,8 @@ class Target:
     keys: tuple[SigningKey, ...]
     policy: RetryPolicy
     max_in_flight: int
+    rate_limit_per_s: int | None
+    in_order: bool
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -96,6 +99,8 @@ class Targets:
                 tuple(timedelta(seconds=each) for each in row.retry_schedule_s)
             ),
             max_in_flight=row.max_in_flight,
+            rate_limit_per_s=row.rate_limit_per_s,
+            in_order=row.ordering == Ordering.FIFO,
         )
 
     def _keys(self, row: Any) -> Iterable[SigningKey]:

@@ -22,6 +22,7 @@ import redis
 import structlog
 
 from ascwebhooks import vital
+from ascwebhooks.domain.health import BREAKER_FAILURES
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
@@ -31,11 +32,11 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
-from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.targets import Target, Targets
 from ascwebhooks.services.tracing import Tracing
-from ascwebhooks.services.visits import LOW_WATER, Job, Visit
+from ascwebhooks.services.visits import Job, Visit
 from ascwebhooks.storage.doors import Doors
-from ascwebhooks.storage.mailboxes import Due, Leased
+from ascwebhooks.storage.mailboxes import Due, Leased, Returned
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -48,6 +49,8 @@ RENEWALS_A_LEASE = 4
 LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
 #: So many mailboxes at once; a task that brings more waits.
 MAX_VISITS = 4_000
+#: The loop has plenty to send while so much waits in a lane.
+PLENTY = 350
 #: After so many leases in a row that nobody gave back, deliveries go out alone.
 SUSPICIOUS_LEASES = 5
 _IDLE_S = 1.0
@@ -176,19 +179,31 @@ class Turns:
         self, uow: UnitOfWork, token: UUID, leased: Sequence[Leased]
     ) -> list[Visit]:
         targets = self._targets.of(uow, [each.endpoint_id for each in leased])
-        until = time.monotonic() + CLAIMING_S
+        now = time.monotonic()
         return [
-            Visit(
-                target := targets[each.endpoint_id],
-                token,
-                Lane(target.max_in_flight),
-                until,
-                alone=each.abandoned_leases >= SUSPICIOUS_LEASES,
-                wake=self._wake.set,
-            )
+            self._open(targets[each.endpoint_id], token, each, now)
             for each in leased
             if each.endpoint_id in targets
         ]
+
+    def _open(self, target: Target, token: UUID, leased: Leased, now: float) -> Visit:
+        failures = leased.consecutive_failures
+        probe = leased.breaker_openings > 0 or failures >= BREAKER_FAILURES
+        rate = target.rate_limit_per_s
+        return Visit(
+            target,
+            token,
+            Lane(
+                target.max_in_flight,
+                failures=None if probe else failures,
+                interval_s=1 / rate if rate else 0.0,
+                start_at=now + leased.rate_wait_s if rate else 0.0,
+            ),
+            now + CLAIMING_S,
+            alone=leased.abandoned_leases >= SUSPICIOUS_LEASES,
+            probe=probe,
+            wake=self._wake.set,
+        )
 
     def _leave_unopened(
         self,
@@ -200,7 +215,7 @@ class Turns:
         """Give back the mailboxes whose secrets do not open: they hinder no other."""
         opened = {visit.target.endpoint_id for visit in visits}
         left = [
-            (each.endpoint_id, token, False)
+            Returned(each.endpoint_id, token, emptied=False)
             for each in leased
             if each.endpoint_id not in opened
         ]
@@ -262,27 +277,29 @@ class Turns:
         self._give_back()
 
     def _plenty(self) -> bool:
-        return any(visit.lane.queued > LOW_WATER // 2 for visit in self._all())
+        return any(visit.lane.queued > PLENTY for visit in self._all())
 
     def _recorded(self, recorded: Recorded, jobs: Sequence[Job]) -> None:
         """Draw the conclusions of a batch, in the recorder's thread."""
         for visit in {job.visit for job in jobs}:
             endpoint_id = visit.target.endpoint_id
             moving = endpoint_id in recorded.slow and not self._slow
-            if endpoint_id in recorded.lost or moving:
+            visit.barred = endpoint_id in recorded.barred
+            if endpoint_id in recorded.lost or moving or visit.barred:
                 self._close(visit)
         for owner in recorded.gone:
             self._disabling.gone(*owner)
-        self._mark(recorded.slow, recorded.well)
+        self._mark(recorded)
         self._wake.set()
 
-    def _mark(self, slow: frozenset[UUID], well: frozenset[UUID]) -> None:
-        if not slow and not well:
+    def _mark(self, recorded: Recorded) -> None:
+        if not recorded.slow and not recorded.well and not recorded.barred:
             return
         try:
-            self._doors.mark(sorted(slow), sorted(well))
+            self._doors.mark(sorted(recorded.slow), sorted(recorded.well))
+            self._doors.bar(recorded.barred)
         except redis.RedisError as error:
-            log.warning("slow_endpoints_not_marked", error=repr(error))
+            log.warning("endpoints_not_marked", error=repr(error))
 
     def _close_endpoint(self, endpoint_id: UUID) -> None:
         with self._lock:
@@ -348,23 +365,35 @@ class Turns:
             raise
 
     def _release(self, over: Sequence[Visit]) -> None:
-        held = sorted(
-            (visit.target.endpoint_id, visit.token, visit.emptied) for visit in over
+        now = time.monotonic()
+        returned = sorted(
+            Returned(
+                visit.target.endpoint_id,
+                visit.token,
+                visit.emptied,
+                visit.rate_wait_s(now),
+            )
+            for visit in over
         )
         with self._uow() as uow:
             uow.forgo_durability()
-            uow.mailboxes.release(held)
+            uow.mailboxes.release(returned)
             uow.commit()
         # Only now: what was committed after the last claim may have found the
         # lease taken, and its ring may have come to nothing.
         with self._uow() as uow:
-            endpoint_ids = [each[0] for each in held]
             due = uow.mailboxes.due_among(
-                endpoint_ids, LOOK_BACK, self._claiming.window()
+                [each.endpoint_id for each in returned],
+                LOOK_BACK,
+                self._claiming.window(),
             )
         # A backlog that it did not get through may have been due for long.
-        left = [each[0] for each in held if not each[2]]
-        self._rings.ring([*due, *(Due(each, self._region) for each in left)])
+        left = [
+            Due(visit.target.endpoint_id, self._region)
+            for visit in over
+            if not visit.emptied and not visit.barred
+        ]
+        self._rings.ring([*due, *left])
 
     def _renew(self) -> None:
         now = time.monotonic()

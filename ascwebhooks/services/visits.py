@@ -26,7 +26,14 @@ LOW_WATER = 700
 class Visit:
     """One mailbox while this process holds its lease.
 
-    ``wake`` is called when so little waits in its lane that more should be claimed.
+    Args:
+        target: Where its deliveries go.
+        token: The lease.
+        lane: Its queue in the sender.
+        claim_until: How long more is claimed for it, by ``time.monotonic``.
+        alone: Its deliveries go out one by one: one of them may end the process.
+        probe: Its breaker was open; one delivery finds out whether it still fails.
+        wake: Called when so little waits in its lane that more should be claimed.
     """
 
     target: Target
@@ -35,17 +42,42 @@ class Visit:
     claim_until: float
     alone: bool
     wake: Callable[[], None]
+    probe: bool = False
     jobs: dict[UUID, Job] = field(default_factory=dict)
     emptied: bool = False
     lost: bool = False
+    barred: bool = False
+
+    @property
+    def single(self) -> bool:
+        """Whether it takes one delivery at a time, recorded before the next one."""
+        return self.alone or self.probe or self.target.in_order
+
+    def most(self, share: int) -> int:
+        """Return how many may be claimed at once, of a share of ``share``."""
+        if self.single:
+            return 1
+        rate = self.target.rate_limit_per_s
+        return share if rate is None else max(1, min(share, rate))
 
     def hungry(self, now: float) -> bool:
         """Whether more should be claimed for it now."""
         if self.emptied or self.lost or now >= self.claim_until:
             return False
-        if self.alone:
+        if self.single:
             return not self.jobs
-        return self.lane.queued <= LOW_WATER
+        return self.lane.queued <= self.low_water
+
+    @property
+    def low_water(self) -> int:
+        """More is claimed when no more than this waits in its lane."""
+        return min(LOW_WATER, (self.target.rate_limit_per_s or LOW_WATER) // 2)
+
+    def rate_wait_s(self, now: float) -> float | None:
+        """Return how long its rate makes the next request wait, if it has one."""
+        if self.target.rate_limit_per_s is None:
+            return None
+        return max(0.0, self.lane.next_at - now)
 
     def over(self, now: float) -> bool:
         """Whether its lease can be given back."""
@@ -91,7 +123,7 @@ class Job:
                 and is made again as the schedule says.
         """
         target, message = self.visit.target, self.message
-        if self.visit.lane.queued == LOW_WATER:
+        if self.visit.lane.queued == self.visit.low_water:
             self.visit.wake()
         if message is None:
             raise CannotOpen("the event does not open")
@@ -150,6 +182,7 @@ class Job:
             self.started_at or datetime.now(UTC),
             self.shown,
             outcome,
+            self.visit.probe,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -60,13 +60,24 @@ class Failure(NamedTuple):
 
 _CLAIM = text(
     "SELECT d.id, d.tenant_id, d.event_id, d.endpoint_id, d.step"
-    " FROM unnest(CAST(:endpoints AS uuid[])) AS w(endpoint_id)"
+    " FROM unnest(CAST(:endpoints AS uuid[]), CAST(:limits AS int[]))"
+    " AS w(endpoint_id, most)"
     " CROSS JOIN LATERAL (SELECT * FROM delivery"
     " WHERE endpoint_id = w.endpoint_id AND status = 'pending'"
     " AND next_attempt_at <= statement_timestamp()"
     " AND id >= :low AND id < :high"
     " AND NOT id = ANY(CAST(:busy AS uuid[]))"
-    " ORDER BY next_attempt_at, id LIMIT :limit) d"
+    " ORDER BY next_attempt_at, id LIMIT w.most) d"
+)
+# The first one blocks those behind it, also while it waits.
+_FIRST = text(
+    "SELECT d.id, d.tenant_id, d.event_id, d.endpoint_id, d.step"
+    " FROM unnest(CAST(:endpoints AS uuid[])) AS w(endpoint_id)"
+    " CROSS JOIN LATERAL (SELECT * FROM delivery"
+    " WHERE endpoint_id = w.endpoint_id AND status = 'pending'"
+    " AND position IS NOT NULL AND id >= :low AND id < :high"
+    " ORDER BY position LIMIT 1) d"
+    " WHERE d.next_attempt_at <= statement_timestamp()"
 )
 _ATTEMPTS = text(
     "SELECT id FROM attempt WHERE delivery_id = ANY(CAST(:deliveries AS uuid[]))"
@@ -125,27 +136,38 @@ class ClaimRepository:
 
     def claim(
         self,
-        endpoint_ids: Sequence[UUID],
+        limits: Mapping[UUID, int],
         busy: Sequence[UUID],
-        limit: int,
         window: Window,
     ) -> list[Claimed]:
         """Return what is due, the oldest first; it writes nothing.
 
         Args:
-            endpoint_ids: Whose; the caller holds their leases.
+            limits: How many at most for each endpoint; the caller holds their leases.
             busy: Deliveries that the caller has in hand already.
-            limit: How many for each endpoint at most.
             window: Bounds of the ids.
         """
         rows = self._session.execute(
             _CLAIM,
             {
                 **window._asdict(),
-                "endpoints": uuids(endpoint_ids),
+                "endpoints": uuids(limits),
+                "limits": list(limits.values()),
                 "busy": uuids(busy),
-                "limit": limit,
             },
+        )
+        return [Claimed(*row) for row in rows]
+
+    def first(self, endpoint_ids: Sequence[UUID], window: Window) -> list[Claimed]:
+        """Return the first delivery in order of each endpoint, if it is due.
+
+        Args:
+            endpoint_ids: Whose; the caller holds their leases and has nothing of
+                theirs in hand.
+            window: Bounds of the ids.
+        """
+        rows = self._session.execute(
+            _FIRST, {**window._asdict(), "endpoints": uuids(endpoint_ids)}
         )
         return [Claimed(*row) for row in rows]
 

@@ -23,6 +23,20 @@ _PENDING = text(
     " AND status = 'pending' AND id >= :low AND id < :high"
     " ORDER BY next_attempt_at, id LIMIT :limit"
 )
+#: The place of a delivery that is reopened: at an endpoint in order it keeps the one
+#: it has, or gets one behind all others.
+PLACE = (
+    "CASE WHEN delivery.position IS NULL AND (SELECT m.ordering FROM mailbox m"
+    " WHERE m.endpoint_id = delivery.endpoint_id) = 'fifo'"
+    " THEN nextval('delivery_position') ELSE delivery.position END"
+)
+_PUT_IN_ORDER = text(
+    "UPDATE delivery SET position = w.place FROM (SELECT id,"
+    " nextval('delivery_position') AS place FROM (SELECT id FROM delivery"
+    " WHERE endpoint_id = :endpoint AND status = 'pending' AND position IS NULL"
+    " AND id >= :low AND id < :high ORDER BY id) pending) w"
+    " WHERE delivery.id = w.id AND delivery.id >= :low AND delivery.id < :high"
+)
 # The ids as values: a subquery would have every partition looked into.
 _END = text(
     "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
@@ -58,6 +72,7 @@ class DeliveryRepository:
                 next_attempt_at=func.clock_timestamp(),
                 dead_reason=None,
                 completed_at=None,
+                position=text(PLACE),
             )
             .returning(Delivery),
             execution_options={
@@ -65,6 +80,12 @@ class DeliveryRepository:
                 "populate_existing": True,
             },
         ).one()
+
+    def put_in_order(self, endpoint_id: UUID, window: Window) -> None:
+        """Give what is pending without a place at an endpoint places, by its ids."""
+        self._session.execute(
+            _PUT_IN_ORDER, {**window._asdict(), "endpoint": endpoint_id}
+        )
 
     def attempts(self, delivery_id: UUID) -> Sequence[Attempt]:
         """Return a delivery's attempts, the first one first."""

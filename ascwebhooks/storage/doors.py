@@ -6,7 +6,7 @@ them costs a few needless rings, keeping one too long costs its ten seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import redis
@@ -15,19 +15,24 @@ SHUT_MS = 10_000
 SLOW_S = 300
 _DOOR = "ascwebhooks:door:"
 _SLOW = "ascwebhooks:slow:"
+_BARRED = "ascwebhooks:barred:"
 
 # One round trip for a whole batch.  Answers, in the order of the ids: 0 was rung
-# already, 1 ring it, 2 ring it on the slow queue.
+# already or is barred, 1 ring it, 2 ring it on the slow queue.
 _SHUT = """
 local answers = {}
 for at, id in ipairs(ARGV) do
   if at > 2 then
-    local shut = redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1])
-    if shut or ARGV[2] == '1' then
-      answers[at - 2] = 1 + redis.call('EXISTS', KEYS[2] .. id)
+    local ring
+    if ARGV[2] == '1' then
+      redis.call('DEL', KEYS[3] .. id)
+      redis.call('SET', KEYS[1] .. id, '1', 'PX', ARGV[1])
+      ring = true
     else
-      answers[at - 2] = 0
+      ring = redis.call('EXISTS', KEYS[3] .. id) == 0
+        and redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1])
     end
+    answers[at - 2] = ring and 1 + redis.call('EXISTS', KEYS[2] .. id) or 0
   end
 end
 return answers
@@ -48,7 +53,8 @@ class Doors:
 
         Args:
             endpoint_ids: Whose doors.
-            whatever: Ring also those whose door was shut already.
+            whatever: Ring also those whose door was shut already, and let those
+                that were barred be rung: the caller knows that they may be served.
 
         Raises:
             redis.RedisError: If Valkey is away.
@@ -58,7 +64,7 @@ class Doors:
             int(whatever),
             *(each.hex for each in endpoint_ids),
         ]
-        answers = self._shut(keys=[_DOOR, _SLOW], args=args)
+        answers = self._shut(keys=[_DOOR, _SLOW, _BARRED], args=args)
         pairs = list(zip(endpoint_ids, answers, strict=True))
         fast = [each for each, answer in pairs if answer == 1]
         slow = [each for each, answer in pairs if answer == 2]
@@ -83,4 +89,15 @@ class Doors:
             pipe.set(_SLOW + each.hex, "1", ex=SLOW_S)
         if well:
             pipe.delete(*(_SLOW + each.hex for each in well))
+        pipe.execute()
+
+    def bar(self, barred: Mapping[UUID, float]) -> None:
+        """Note for how many seconds these endpoints need not be rung.
+
+        Raises:
+            redis.RedisError: If Valkey is away.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        for each, wait_s in barred.items():
+            pipe.set(_BARRED + each.hex, "1", px=max(1, int(wait_s * 1000)))
         pipe.execute()

@@ -16,7 +16,7 @@ from ascwebhooks.storage.models import Endpoint, EndpointSecret, Mailbox, Subscr
 # Endpoints without a subscription too: a test event is sent to any.
 _ROUTES = text(
     "SELECT e.tenant_id, e.id, s.id AS subscription_id, s.event_types, s.filter,"
-    " e.region, e.state"
+    " e.region, e.state, e.ordering"
     " FROM endpoint e LEFT JOIN subscription s"
     " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id AND s.enabled"
     " WHERE e.tenant_id = ANY(:tenants) AND e.deleted_at IS NULL"

@@ -42,7 +42,10 @@ class NewEvent(NamedTuple):
 
 
 class NewDelivery(NamedTuple):
-    """A row of ``delivery``; with a reason it is dead from the start."""
+    """A row of ``delivery``; with a reason it is dead from the start.
+
+    ``position``: its place at an endpoint in order.
+    """
 
     id: UUID
     tenant_id: str
@@ -53,6 +56,7 @@ class NewDelivery(NamedTuple):
     next_attempt_at: datetime
     dead_reason: DeadReason | None
     completed_at: datetime | None
+    position: int | None = None
 
 
 # Two writers that insert the same keys in different orders deadlock.
@@ -72,6 +76,10 @@ _KEYS = text(
     " JOIN unnest(CAST(:c0 AS text[]), CAST(:c1 AS bytea[])) AS w(tenant_id, digest)"
     " USING (tenant_id, digest)"
 )
+# A lock of its own kind: no other one of ours has two keys.
+_LOCK_ORDER = text("SELECT pg_advisory_xact_lock(:kind, hashtext(:endpoint))")
+_ORDER_LOCK = 0x0F1F0
+_PLACES = text("SELECT nextval('delivery_position') FROM generate_series(1, :count)")
 _SEALED = text(
     "SELECT id, tenant_id, type, source, source_id, size_bytes, sealed FROM event"
     " WHERE id = ANY(:ids)"
@@ -112,6 +120,21 @@ class EventRepository:
     def add_deliveries(self, rows: Sequence[NewDelivery]) -> None:
         """Insert the deliveries that events cause."""
         copy(self._session, "delivery", NewDelivery._fields, rows)
+
+    def lock_order(self, endpoint_ids: Sequence[UUID]) -> None:
+        """Wait until nobody else gives places at these endpoints; held until the end.
+
+        Args:
+            endpoint_ids: Which, sorted: whoever locks several does so in this order.
+        """
+        for each in endpoint_ids:
+            self._session.execute(
+                _LOCK_ORDER, {"kind": _ORDER_LOCK, "endpoint": each.hex}
+            )
+
+    def places(self, count: int) -> list[int]:
+        """Return so many places, each behind all that were given before."""
+        return list(self._session.execute(_PLACES, {"count": count}).scalars())
 
     def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return what sending needs of these events."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text, update
+from sqlalchemy import TextClause, text, update
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.ids import Window
@@ -16,17 +16,24 @@ from ascwebhooks.storage.models import Mailbox
 
 
 class Leased(NamedTuple):
-    """A mailbox whose lease was just taken."""
+    """A mailbox whose lease was just taken.
+
+    ``rate_wait_s``: how long its rate makes the next request wait.
+    """
 
     endpoint_id: UUID
     tenant_id: str
     abandoned_leases: int
+    consecutive_failures: int
+    breaker_openings: int
+    rate_wait_s: float
 
 
 class Health(NamedTuple):
     """How an endpoint has been doing."""
 
     endpoint_id: UUID
+    tenant_id: str
     lease_token: UUID | None
     state: str
     consecutive_failures: int
@@ -35,6 +42,9 @@ class Health(NamedTuple):
     last_failure_at: datetime | None
     slow: bool
     abandoned_leases: int
+    breaker_openings: int
+    breaker_until: datetime | None
+    held_until: datetime | None
     seen_at: datetime
 
 
@@ -45,6 +55,19 @@ class Due(NamedTuple):
     region: str
 
 
+class Returned(NamedTuple):
+    """A lease that is given back.
+
+    ``emptied``: whether all that was due was sent.  ``rate_wait_s``: how long the
+    endpoint's rate makes the next request wait; None where it has none.
+    """
+
+    endpoint_id: UUID
+    token: UUID
+    emptied: bool
+    rate_wait_s: float | None = None
+
+
 class Ended(NamedTuple):
     """An endpoint that takes no part in delivery any more."""
 
@@ -53,19 +76,34 @@ class Ended(NamedTuple):
     state: str
 
 
+# Nobody serves an endpoint whose breaker is open, or whose receiver asked to be left
+# alone for a while.
+_FREE = (
+    "(lease_until IS NULL OR lease_until < clock_timestamp())"
+    " AND (breaker_until IS NULL OR breaker_until <= clock_timestamp())"
+    " AND (held_until IS NULL OR held_until <= clock_timestamp())"
+)
+
+
+def _of_free(statement: str) -> TextClause:
+    """Return a statement about mailboxes that may be served, which is ``{free}``."""
+    return text(statement.replace("{free}", _FREE))
+
+
 # A lease that is taken although it was never given back was abandoned.
-_TAKE = text(
+_TAKE = _of_free(
     "UPDATE mailbox m SET lease_token = :token,"
     " lease_until = clock_timestamp() + :lease,"
     " abandoned_leases = least(m.abandoned_leases"
     " + CASE WHEN m.lease_token IS NULL THEN 0 ELSE 1 END, 1000)"
     " FROM (SELECT endpoint_id FROM mailbox"
     " WHERE endpoint_id = ANY(CAST(:ids AS uuid[]))"
-    " AND state = 'active' AND region = :region"
-    " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+    " AND state = 'active' AND region = :region AND {free}"
     " ORDER BY endpoint_id FOR UPDATE SKIP LOCKED) free"
     " WHERE m.endpoint_id = free.endpoint_id"
-    " RETURNING m.endpoint_id, m.tenant_id, m.abandoned_leases"
+    " RETURNING m.endpoint_id, m.tenant_id, m.abandoned_leases,"
+    " m.consecutive_failures, m.breaker_openings,"
+    " greatest(0, coalesce(extract(epoch FROM m.rate_at - clock_timestamp()), 0))"
 )
 _RENEW = text(
     "UPDATE mailbox m SET lease_until = clock_timestamp() + :lease"
@@ -77,61 +115,77 @@ _RENEW = text(
 )
 _RELEASE = text(
     "UPDATE mailbox m SET lease_token = NULL, lease_until = NULL,"
-    " abandoned_leases = CASE WHEN mine.emptied THEN 0 ELSE m.abandoned_leases END"
-    " FROM (SELECT b.endpoint_id, w.emptied FROM mailbox b"
-    " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bool[]))"
-    " AS w(endpoint_id, token, emptied)"
+    " abandoned_leases = CASE WHEN mine.emptied THEN 0 ELSE m.abandoned_leases END,"
+    " rate_at = clock_timestamp() + make_interval(secs => mine.rate_wait_s)"
+    " FROM (SELECT b.endpoint_id, w.emptied, w.rate_wait_s FROM mailbox b"
+    " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bool[]),"
+    " CAST(:c3 AS float[])) AS w(endpoint_id, token, emptied, rate_wait_s)"
     " ON b.endpoint_id = w.endpoint_id AND b.lease_token = w.token"
     " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
     " WHERE m.endpoint_id = mine.endpoint_id"
 )
 _LOCK = text(
-    "SELECT endpoint_id, lease_token, state, consecutive_failures, failing_since,"
-    " last_success_at, last_failure_at, slow, abandoned_leases, clock_timestamp()"
+    "SELECT endpoint_id, tenant_id, lease_token, state, consecutive_failures,"
+    " failing_since, last_success_at, last_failure_at, slow, abandoned_leases,"
+    " breaker_openings,"
+    " breaker_until, held_until, clock_timestamp()"
     " FROM mailbox"
     " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE"
 )
 _SAVE = text(
     "UPDATE mailbox m SET consecutive_failures = w.failures,"
     " failing_since = w.since, last_success_at = w.success,"
-    " last_failure_at = w.failure, slow = w.slow, abandoned_leases = w.abandoned"
-    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]),"
-    " CAST(:c3 AS int[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS timestamptz[]),"
-    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS bool[]), CAST(:c8 AS int[]),"
-    " CAST(:c9 AS timestamptz[])) AS"
-    " w(id, token, state, failures, since, success, failure, slow, abandoned, seen)"
-    " WHERE m.endpoint_id = w.id"
+    " last_failure_at = w.failure, slow = w.slow, abandoned_leases = w.abandoned,"
+    " breaker_openings = w.openings, breaker_until = w.until, held_until = w.held"
+    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS uuid[]),"
+    " CAST(:c3 AS text[]), CAST(:c4 AS int[]), CAST(:c5 AS timestamptz[]),"
+    " CAST(:c6 AS timestamptz[]), CAST(:c7 AS timestamptz[]), CAST(:c8 AS bool[]),"
+    " CAST(:c9 AS int[]), CAST(:c10 AS int[]), CAST(:c11 AS timestamptz[]),"
+    " CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]))"
+    " AS w(id, tenant, token, state, failures, since, success, failure, slow,"
+    " abandoned, openings, until, held, seen) WHERE m.endpoint_id = w.id"
 )
-# One probe of an index for each mailbox, not a pass over everything that is due.
+# One probe of an index for each mailbox, not a pass over everything that is due.  Of
+# an endpoint in order the first one alone counts: those behind it wait for it.
 _DUE = (
-    "SELECT m.endpoint_id, m.region FROM mailbox m CROSS JOIN LATERAL"
-    " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
+    "SELECT m.endpoint_id, m.region FROM mailbox m WHERE m.state = 'active'"
+    " AND {free} AND CASE m.ordering WHEN 'fifo' THEN"
+    " (SELECT d.next_attempt_at FROM delivery d"
+    " WHERE d.endpoint_id = m.endpoint_id AND d.status = 'pending'"
+    " AND d.position IS NOT NULL AND d.id >= :low AND d.id < :high"
+    " ORDER BY d.position LIMIT 1) <= statement_timestamp()"
+    " ELSE (SELECT true FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
     " AND d.status = 'pending' AND d.next_attempt_at <= statement_timestamp()"
-    " AND d.id >= :low AND d.id < :high LIMIT 1) due"
-    " WHERE m.state = 'active'"
-    " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
+    " AND d.id >= :low AND d.id < :high LIMIT 1) END"
 )
-_DUE_ALL = text(_DUE)
+_DUE_ALL = _of_free(_DUE)
 # Only what fell due lately: behind it lie the dead entries of all that was just
 # delivered, and a probe that finds nothing would walk over each of them.
-_DUE_AMONG = text(
+_DUE_AMONG = _of_free(
     _DUE.replace(
-        "statement_timestamp()",
+        "statement_timestamp() AND d.id",
         "statement_timestamp()"
-        " AND d.next_attempt_at > statement_timestamp() - CAST(:past AS interval)",
+        " AND d.next_attempt_at > statement_timestamp() - CAST(:past AS interval)"
+        " AND d.id",
         1,
     )
     + " AND m.endpoint_id = ANY(CAST(:ids AS uuid[]))"
 )
-_DUE_AGAIN = text(
+_DUE_AGAIN = _of_free(
     "SELECT m.endpoint_id, m.region FROM mailbox m JOIN"
     " (SELECT DISTINCT d.endpoint_id FROM delivery d"
     " WHERE d.status = 'pending' AND d.attempt_count > 0"
     " AND d.next_attempt_at <= statement_timestamp()"
     " AND d.next_attempt_at > statement_timestamp() - :past"
     " AND d.id >= :low AND d.id < :high) due USING (endpoint_id)"
-    " WHERE m.state = 'active'"
-    " AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())"
+    " WHERE m.state = 'active' AND {free}"
+)
+# Whose breaker lets a delivery probe, or whose receiver asked for no longer pause.
+_FREE_AGAIN = _of_free(
+    "SELECT m.endpoint_id, m.region FROM mailbox m"
+    " WHERE greatest(m.breaker_until, m.held_until) <= clock_timestamp()"
+    " AND greatest(m.breaker_until, m.held_until) > clock_timestamp() - :past"
+    " AND m.state = 'active' AND {free}"
 )
 
 
@@ -169,9 +223,9 @@ class MailboxRepository:
         rows = self._session.execute(_RENEW, {**columns(held), "lease": lease})
         return set(rows.scalars())
 
-    def release(self, held: Sequence[tuple[UUID, UUID, bool]]) -> None:
-        """Give leases back, given as (endpoint, token, whether it was emptied)."""
-        self._session.execute(_RELEASE, columns(held))
+    def release(self, returned: Sequence[Returned]) -> None:
+        """Give leases back."""
+        self._session.execute(_RELEASE, columns(returned))
 
     def lock(self, endpoint_ids: Sequence[UUID]) -> list[Health]:
         """Return these mailboxes, locked until the commit."""
@@ -205,6 +259,11 @@ class MailboxRepository:
         rows = self._session.execute(_DUE_AGAIN, {**window._asdict(), "past": past})
         return [Due(*row) for row in rows]
 
+    def free_again(self, past: timedelta) -> list[Due]:
+        """Return the endpoints that may be served again since the ``past``."""
+        rows = self._session.execute(_FREE_AGAIN, {"past": past})
+        return [Due(*row) for row in rows]
+
     def set_state(self, endpoint_id: UUID, state: str) -> None:
         """Copy an endpoint's state, so that ringing and leasing need no join."""
         self._session.execute(
@@ -221,12 +280,27 @@ class MailboxRepository:
             .values(region=region)
         )
 
-    def forget_failures(self, endpoint_id: UUID) -> None:
-        """Begin anew with an endpoint that was enabled by hand."""
+    def set_ordering(self, endpoint_id: UUID, ordering: str) -> None:
+        """Copy an endpoint's ordering."""
         self._session.execute(
             update(Mailbox)
             .where(Mailbox.endpoint_id == endpoint_id)
-            .values(consecutive_failures=0, failing_since=None, slow=False)
+            .values(ordering=ordering)
+        )
+
+    def forget_failures(self, endpoint_id: UUID) -> None:
+        """Begin anew with an endpoint that was resumed or enabled by hand."""
+        self._session.execute(
+            update(Mailbox)
+            .where(Mailbox.endpoint_id == endpoint_id)
+            .values(
+                consecutive_failures=0,
+                failing_since=None,
+                slow=False,
+                breaker_openings=0,
+                breaker_until=None,
+                held_until=None,
+            )
         )
 
     def find(self, tenant_id: str, endpoint_id: UUID) -> Mailbox | None:

@@ -154,19 +154,24 @@ class Mailbox(Base):
     """An endpoint's working state: its lease, its health and its flow.
 
     Narrow and unpartitioned, with room in each page, because it is the row that
-    is written most often.  Region, state, rate and ordering are copies of the
-    endpoint's, so that ringing and leasing need no join.
+    is written most often.  Region, state and ordering are copies of the endpoint's,
+    so that ringing and leasing need no join.
 
     ``held_until``: the receiver asked for a pause (Retry-After).
     ``breaker_openings``: how often in a row the breaker opened; 0 is closed.
     ``breaker_until``: when an open breaker lets one delivery probe.
-    ``rate_tokens``: what was left of the rate at ``rate_at``.
+    ``rate_at``: when its rate lets the next request start.
     """
 
     __tablename__ = "mailbox"
     __table_args__ = (
         _of_endpoint(),
         Index("ix_mailbox_tenant", "tenant_id", "endpoint_id"),
+        Index(
+            "ix_mailbox_free_again",
+            text("greatest(breaker_until, held_until)"),
+            postgresql_where=text("greatest(breaker_until, held_until) IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 50}},
     )
 
@@ -189,9 +194,7 @@ class Mailbox(Base):
         SmallInteger, server_default=text("0")
     )
     breaker_until: Mapped[datetime | None]
-    rate_limit_per_s: Mapped[int | None]
     ordering: Mapped[str] = mapped_column(server_default="none")
-    rate_tokens: Mapped[float | None]
     rate_at: Mapped[datetime | None]
 
 

@@ -15,19 +15,21 @@ from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.domain.replays import ReplayState, Step
 from ascwebhooks.storage.arrays import uuids
+from ascwebhooks.storage.deliveries import PLACE
 from ascwebhooks.storage.delivery_filters import conditions
 from ascwebhooks.storage.models import Delivery, Endpoint, Mailbox, Replay
 
 _CANCELED_BY_TIMEOUT = "57014"
 # Each once: what was reopened since the cut-off has not ended, or later.
 _REOPEN = text(
-    "UPDATE delivery d SET status = 'pending', step = 0, sent_alone = 0,"
+    "UPDATE delivery SET status = 'pending', step = 0, sent_alone = 0,"
     " dead_reason = NULL, completed_at = NULL, replay_id = :replay,"
+    " position = {place},"
     " next_attempt_at = :start + make_interval(secs => (w.place - 1) * :gap_s)"
     " FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS w(id, place)"
-    " WHERE d.id = w.id AND d.id = ANY(CAST(:ids AS uuid[]))"
-    " AND d.tenant_id = :tenant AND d.status <> 'pending'"
-    " AND d.completed_at < :cutoff RETURNING d.endpoint_id"
+    " WHERE delivery.id = w.id AND delivery.id = ANY(CAST(:ids AS uuid[]))"
+    " AND tenant_id = :tenant AND status <> 'pending'"
+    " AND completed_at < :cutoff RETURNING endpoint_id".replace("{place}", PLACE)
 )
 
 

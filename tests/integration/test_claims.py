@@ -14,7 +14,8 @@ def claim(pipeline):
     def claim(*endpoint_ids, busy=(), limit=500):
         window = ids.window(datetime.now(UTC), timedelta(days=30))
         with pipeline.uow() as uow:
-            return uow.claims.claim(list(endpoint_ids), list(busy), limit, window)
+            limits = dict.fromkeys(endpoint_ids, limit)
+            return uow.claims.claim(limits, list(busy), window)
 
     return claim
 

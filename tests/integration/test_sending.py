@@ -630,14 +630,14 @@ def test_a_500_is_an_answer_and_widens(sender):
 def test_a_window_forgets_nothing_beyond_its_cap():
     """However many answers came, one timeout halves what is really used."""
     lane = Lane(6)
-    for _ in range(100):
-        lane.widen()
-    lane.narrow()
+    lane.put([Sent("http://127.0.0.1:80/") for _ in range(200)])
+    for outcome in [Outcome(200)] * 100 + [Outcome(None, ErrorClass.TIMEOUT)]:
+        assert lane.take(0.0)
+        lane.finished(outcome)
     assert lane.window == 3
 
     lane.cap = 2
-    lane.put([Sent("http://127.0.0.1:80/") for _ in range(5)])
-    while lane.take():
+    while lane.take(0.0):
         pass
     assert lane.active == 2, "a lowered cap counts at once"
 

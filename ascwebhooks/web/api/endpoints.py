@@ -9,9 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 from flask.views import MethodView
-from marshmallow import Schema, ValidationError, fields, post_load, pre_dump, validate
+from marshmallow import Schema, ValidationError, fields, pre_dump, validate
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import MAX_RATE_PER_S, Ordering
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
@@ -26,13 +27,12 @@ from ascwebhooks.web.access import needs, services
 from ascwebhooks.web.answers import With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import AcceptedSchema
-from ascwebhooks.web.api.fields import FilterText, Id, Moment, NotYet, Text, Whole
+from ascwebhooks.web.api.fields import FilterText, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 from ascwebhooks.web.tags import precondition
 
 blp = Blueprint("endpoints", __name__, description="Where a tenant's events go.")
 
-_NOT_YET = ("rate_limit_per_s", "ordering")
 _ROOT = "/tenants/<tenant_id>/endpoints"
 
 
@@ -84,12 +84,19 @@ class EndpointChanges(Schema):
             " creation, and later with a rotation of the secret."
         },
     )
-    ordering = NotYet("none")
-    rate_limit_per_s = NotYet(None)
-
-    @post_load
-    def _drop(self, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {name: body[name] for name in body if name not in _NOT_YET}
+    ordering = fields.String(
+        validate=validate.OneOf([*Ordering]),
+        metadata={
+            "description": "`fifo`: one by one, in the order of acceptance; a delivery"
+            " that fails blocks those behind it until it succeeds or is dead-lettered."
+        },
+    )
+    rate_limit_per_s = Whole(
+        1,
+        MAX_RATE_PER_S,
+        allow_none=True,
+        metadata={"description": "Requests a second at most, evenly spaced."},
+    )
 
 
 class NewEndpoint(EndpointChanges):
@@ -120,7 +127,7 @@ class EndpointSchema(Schema):
     timeout_s = fields.Integer()
     rate_limit_per_s = fields.Integer(allow_none=True)
     max_in_flight = fields.Integer()
-    ordering = fields.String()
+    ordering = fields.String(metadata={"enum": [*Ordering]})
     retry_schedule_s = fields.List(fields.Integer())
     region = fields.String()
     state = fields.String(metadata={"description": "`active`, `paused` or `disabled`."})

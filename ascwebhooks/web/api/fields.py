@@ -111,20 +111,3 @@ class Whole(fields.Integer):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return int(value)
-
-
-class NotYet(fields.Field[Any]):
-    """A setting of which this version supports one value alone."""
-
-    def __init__(self, only: str | None) -> None:
-        super().__init__(
-            load_only=True,
-            allow_none=only is None,
-            metadata={"enum": [only], "default": only},
-        )
-        self._only = only
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if value != self._only:
-            raise ValidationError("is not supported by this version.")
-        return value

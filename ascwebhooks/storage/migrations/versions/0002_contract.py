@@ -37,11 +37,16 @@ def _flow() -> None:
         ),
     )
     op.add_column("mailbox", sa.Column("breaker_until", sa.DateTime(timezone=True)))
-    op.add_column("mailbox", sa.Column("rate_limit_per_s", sa.Integer()))
     op.add_column("mailbox", _text("ordering", default="none"))
-    op.add_column("mailbox", sa.Column("rate_tokens", sa.Double()))
     op.add_column("mailbox", sa.Column("rate_at", sa.DateTime(timezone=True)))
+    op.create_index(
+        "ix_mailbox_free_again",
+        "mailbox",
+        [sa.text("greatest(breaker_until, held_until)")],
+        postgresql_where=sa.text("greatest(breaker_until, held_until) IS NOT NULL"),
+    )
     op.add_column("delivery", sa.Column("position", sa.BigInteger()))
+    op.execute("CREATE SEQUENCE delivery_position")
     op.create_index(
         "ix_delivery_position",
         "delivery",
