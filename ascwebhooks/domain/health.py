@@ -96,11 +96,18 @@ def open_for(openings: int) -> timedelta:
     return min(BREAKER_OPEN * (1 << doublings), BREAKER_OPEN_MAX)
 
 
+def pause(outcome: Outcome) -> timedelta | None:
+    """Return for how long a receiver asked to be left alone, if it did."""
+    if outcome.retry_after and outcome.status_code in HOLDING_STATUSES:
+        return min(outcome.retry_after, HOLD_MAX)
+    return None
+
+
 def _held(before: Standing, outcome: Outcome, now: datetime) -> datetime | None:
-    if outcome.retry_after is None or outcome.status_code not in HOLDING_STATUSES:
+    asked = pause(outcome)
+    if asked is None:
         return before.held_until
-    asked = now + min(outcome.retry_after, HOLD_MAX)
-    return max(asked, before.held_until or asked)
+    return max(now + asked, before.held_until or now)
 
 
 def is_slow(failures: int, outcomes: Iterable[Outcome]) -> bool:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
-from ascwebhooks.domain.health import BREAKER_FAILURES, streak
+from ascwebhooks.domain.health import BREAKER_FAILURES, pause, streak
 from ascwebhooks.outbound.requests import Job
 
 #: After these the window is halved: the receiver was not reached, or not in time.
@@ -31,7 +31,8 @@ class Lane:
     cannot fill the sender before it is known that they do.
 
     While its endpoint fails, no more go out than would open the breaker: by the
-    time the failures are recorded, a fast receiver could have failed hundreds.
+    time the failures are recorded, a fast receiver could have failed hundreds.  And
+    nothing more goes out once it asked to be left alone.
 
     ``put`` and ``take_all`` may be called from any thread, the rest belongs to
     the loop.  One operation on a deque is atomic, so there is no lock.
@@ -48,6 +49,7 @@ class Lane:
     __slots__ = (
         "_active",
         "_failures",
+        "_held",
         "_interval_s",
         "_jobs",
         "_next_at",
@@ -70,6 +72,7 @@ class Lane:
         self.scheduled = False
         self._window = max(1, min(cap, start_window))
         self._failures = failures
+        self._held = False
         self._interval_s = interval_s
         self._next_at = start_at
         self._jobs: deque[Job] = deque()
@@ -128,7 +131,9 @@ class Lane:
         return job
 
     def _full(self) -> bool:
-        if self._active >= self._window or self._active >= max(1, self.cap):
+        if self._held or self._active >= self._window:
+            return True
+        if self._active >= max(1, self.cap):
             return True
         return bool(self._failures) and (
             self._active + (self._failures or 0) >= BREAKER_FAILURES
@@ -144,6 +149,7 @@ class Lane:
         error = outcome.error
         if self._failures is not None:
             self._failures = streak(self._failures, outcome)
+        self._held = self._held or pause(outcome) is not None
         if error is None or error in _WIDENING:
             if self._window < self.cap:
                 self._window += 1

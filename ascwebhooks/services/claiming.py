@@ -84,6 +84,9 @@ class Claiming:
             visit = by_id[endpoint_id]
             if count >= visit.most(share):
                 visit.emptied = False
+            if visit.probe and count:
+                # The next lease, if there is one, is not a probe's.
+                visit.claim_until = 0.0
         return self._jobs(uow, claimed, by_id)
 
     def _claimed(

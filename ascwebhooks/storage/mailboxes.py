@@ -103,7 +103,8 @@ _TAKE = _of_free(
     " WHERE m.endpoint_id = free.endpoint_id"
     " RETURNING m.endpoint_id, m.tenant_id, m.abandoned_leases,"
     " m.consecutive_failures, m.breaker_openings,"
-    " greatest(0, coalesce(extract(epoch FROM m.rate_at - clock_timestamp()), 0))"
+    " CAST(greatest(0, coalesce(extract(epoch FROM m.rate_at - clock_timestamp()), 0))"
+    " AS float)"
 )
 _RENEW = text(
     "UPDATE mailbox m SET lease_until = clock_timestamp() + :lease"

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from ascwebhooks.storage.mailboxes import Returned
+
 LEASE = timedelta(minutes=1)
 
 
@@ -70,7 +72,7 @@ def test_only_an_emptied_mailbox_is_above_suspicion(pipeline, take, emptied, cou
     token, _ = take(endpoint_id)
 
     with pipeline.uow() as uow:
-        uow.mailboxes.release([(endpoint_id, token, emptied)])
+        uow.mailboxes.release([Returned(endpoint_id, token, emptied)])
         uow.commit()
 
     box = pipeline.mailbox(endpoint_id)
@@ -88,7 +90,7 @@ def test_with_another_token_a_lease_is_neither_renewed_nor_given_back(pipeline, 
 
     with pipeline.uow() as uow:
         assert uow.mailboxes.renew([(endpoint_id, old)], LEASE) == set()
-        uow.mailboxes.release([(endpoint_id, old, True)])
+        uow.mailboxes.release([Returned(endpoint_id, old, emptied=True)])
         uow.commit()
     assert pipeline.mailbox(endpoint_id) == before
 

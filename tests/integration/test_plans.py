@@ -207,7 +207,12 @@ NARROW = [
     ),
 ]
 WIDE = [
-    ("claims.claim", lambda u: u.claims.claim([ENDPOINT], [TODAY], 500, WINDOW)),
+    ("claims.claim", lambda u: u.claims.claim({ENDPOINT: 500}, [TODAY], WINDOW)),
+    ("claims.first", lambda u: u.claims.first([ENDPOINT], WINDOW)),
+    (
+        "deliveries.put_in_order",
+        lambda u: u.deliveries.put_in_order(ENDPOINT, WINDOW),
+    ),
     ("mailboxes.due", lambda u: u.mailboxes.due(WINDOW)),
     (
         "mailboxes.due_among",
@@ -311,20 +316,51 @@ def test_a_claim_reads_an_index_and_not_the_table(pipeline, record_property):
         c1=[each[1] for each in rows],
     )
     pipeline.do("ANALYZE delivery")
+    limits = dict.fromkeys(endpoint_ids, 7)
     with pipeline.uow() as uow:
         started = time.perf_counter()
         for _ in range(10):
-            assert uow.claims.claim(endpoint_ids, [], 7, WINDOW) == []
+            assert uow.claims.claim(limits, [], WINDOW) == []
         record_property("claim_ms", (time.perf_counter() - started) * 1000 / 10)
-        claim = {"endpoints": endpoint_ids, "busy": [], "limit": 7}
+        claim = {"endpoints": endpoint_ids, "busy": [], "limits": [7] * 64}
         for asked, values in ((claims._CLAIM, claim), (mailboxes._DUE_ALL, {})):
-            plan = uow.claims._session.execute(
-                text(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.text}"),
-                {**WINDOW._asdict(), **values},
-            ).scalar_one()
-            indexes = set(_values(plan, "Index Name"))
-            assert any("endpoint_id" in each for each in indexes), indexes
-            assert sum(_values(plan, "Rows Removed by Filter")) < 100
+            _reads_an_index(uow, asked, values)
+
+
+def _reads_an_index(uow, asked, values) -> None:
+    plan = uow.claims._session.execute(
+        text(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.text}"),
+        {**WINDOW._asdict(), **values},
+    ).scalar_one()
+    indexes = set(_values(plan, "Index Name"))
+    assert any("endpoint_id" in each for each in indexes), indexes
+    assert sum(_values(plan, "Rows Removed by Filter")) < 100
+
+
+def test_the_first_in_order_is_found_by_an_index(pipeline):
+    """64 endpoints in order with a backlog each; of half the first is not due yet."""
+    pipeline.services.tenants.create("ordered")
+    endpoint_ids = [
+        pipeline.endpoint(tenant_id="ordered", ordering="fifo") for _ in range(64)
+    ]
+    pipeline.do(
+        "INSERT INTO delivery (id, tenant_id, event_id, endpoint_id, event_type,"
+        " status, next_attempt_at, position) SELECT w.id, 'ordered', w.id, w.endpoint_id,"
+        " 't', 'pending', now() + interval '1 hour' * (w.n % 2), w.n"
+        " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[])) WITH ORDINALITY"
+        " AS w(id, endpoint_id, n)",
+        c0=[id_of(0.2, (n << 6).to_bytes(10, "big")) for n in range(64 * 99)],
+        c1=[each for each in endpoint_ids for _ in range(99)],
+    )
+    pipeline.do("ANALYZE delivery")
+    with pipeline.uow() as uow:
+        found = uow.claims.first(endpoint_ids, WINDOW)
+        assert len(found) == 32, "of every other one"
+        assert {each.endpoint_id for each in uow.mailboxes.due(WINDOW)} == {
+            each.endpoint_id for each in found
+        }, "nobody else is rung"
+        _reads_an_index(uow, claims._FIRST, {"endpoints": endpoint_ids})
+        _reads_an_index(uow, mailboxes._DUE_ALL, {})
 
 
 def _values(plan: Any, name: str):

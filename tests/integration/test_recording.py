@@ -38,7 +38,8 @@ def claim(pipeline):
         with pipeline.uow() as uow:
             uow.mailboxes.take(list(endpoint_ids), token, LEASE, "default")
             window = pipeline.services.maintenance._window()
-            claimed = uow.claims.claim(list(endpoint_ids), [], 500, window)
+            limits = dict.fromkeys(endpoint_ids, 500)
+            claimed = uow.claims.claim(limits, [], window)
             uow.commit()
         return token, claimed
 
