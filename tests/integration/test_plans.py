@@ -340,13 +340,12 @@ def _reads_an_index(uow, asked, values) -> None:
 def test_the_first_in_order_is_found_by_an_index(pipeline):
     """64 endpoints in order with a backlog each; of half the first is not due yet."""
     pipeline.services.tenants.create("ordered")
-    endpoint_ids = [
-        pipeline.endpoint(tenant_id="ordered", ordering="fifo") for _ in range(64)
-    ]
+    options = {"tenant_id": "ordered", "ordering": "fifo"}
+    endpoint_ids = [pipeline.endpoint(**options) for _ in range(64)]
     pipeline.do(
         "INSERT INTO delivery (id, tenant_id, event_id, endpoint_id, event_type,"
-        " status, next_attempt_at, position) SELECT w.id, 'ordered', w.id, w.endpoint_id,"
-        " 't', 'pending', now() + interval '1 hour' * (w.n % 2), w.n"
+        " status, next_attempt_at, position) SELECT w.id, 'ordered', w.id,"
+        " w.endpoint_id, 't', 'pending', now() + interval '1 hour' * (w.n % 2), w.n"
         " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[])) WITH ORDINALITY"
         " AS w(id, endpoint_id, n)",
         c0=[id_of(0.2, (n << 6).to_bytes(10, "big")) for n in range(64 * 99)],
