@@ -211,7 +211,7 @@ class Parts:
             deliveries=Deliveries(uow, sealing, targets, rings.ring),
             endpoint_states=states,
             endpoints=endpoints,
-            events=Events(uow, sealing, acceptance),
+            events=Events(uow, sealing, acceptance, retention=self.retention),
             gauges=Gauges(uow, self.stream(), retention=self.retention),
             health=Health(
                 uow,

@@ -58,7 +58,7 @@ def key(row: Any) -> Row:
 
 def endpoint(described: Described) -> Row:
     """Return an endpoint, without its secrets."""
-    row = described.endpoint
+    row, health = described.endpoint, described.health
     types = {each for sub in described.subscriptions for each in sub.event_types}
     return {
         "id": shown(Kind.ENDPOINT, row.id),
@@ -83,6 +83,12 @@ def endpoint(described: Described) -> Row:
             {"hint": each.hint, "expires_at": moment(each.expires_at)}
             for each in described.secrets
         ],
+        "breaker": str(health.breaker),
+        "breaker_until": moment(health.breaker_until),
+        "held_until": moment(health.held_until),
+        "consecutive_failures": health.consecutive_failures,
+        "last_success_at": moment(health.last_success_at),
+        "last_failure_at": moment(health.last_failure_at),
         "created_at": moment(row.created_at),
     }
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, EndpointState, Status
+from ascwebhooks.domain.health import Standing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Matcher, Subscription
 
@@ -72,17 +73,30 @@ _DEAD = {
 }
 
 
-def of_delivery(delivery: Any, endpoint: Any) -> Explanation:
+@dataclass(frozen=True)
+class Flow:
+    """What a pending delivery may have to wait for, besides its own time.
+
+    ``first``: the delivery that is the first in order at the endpoint, if it has one.
+    """
+
+    standing: Standing
+    first: UUID | None
+    now: datetime
+
+
+def of_delivery(delivery: Any, endpoint: Any, flow: Flow | None = None) -> Explanation:
     """Return what became of an event at an endpoint that it was meant for.
 
     Args:
         delivery: Its row.
         endpoint: The endpoint's row.
+        flow: How the endpoint stands; of interest while the delivery is pending.
     """
     status = Status(delivery.status)
     common = {"endpoint_id": endpoint.id, "delivery_id": delivery.id}
     if status is Status.PENDING:
-        return _pending(delivery, EndpointState(endpoint.state), common)
+        return _pending(delivery, EndpointState(endpoint.state), flow, common)
     reason = delivery.dead_reason and DeadReason(delivery.dead_reason)
     return Explanation(
         outcome=Result(status.value),
@@ -102,20 +116,41 @@ _ENDED = {
 
 
 def _pending(
-    delivery: Any, state: EndpointState, common: Mapping[str, Any]
+    delivery: Any, state: EndpointState, flow: Flow | None, common: Mapping[str, Any]
 ) -> Explanation:
     made = delivery.attempt_count
+    next_at = delivery.next_attempt_at
     outcome, detail = _WAITING.get(
         state,
         (Result.PENDING, f"{made} attempts failed." if made else "Not tried yet."),
     )
+    hindered = flow and outcome is Result.PENDING and _hindered(delivery, flow)
+    if hindered:
+        until, why = hindered
+        next_at, detail = max(next_at, until or next_at), f"{detail} {why}"
     return Explanation(
         outcome=outcome,
         detail=detail,
-        next_attempt_at=delivery.next_attempt_at,
+        next_attempt_at=next_at,
         error=delivery.last_error,
         **common,
     )
+
+
+def _hindered(delivery: Any, flow: Flow) -> tuple[datetime | None, str] | None:
+    """Return until when, if that is known, and by what a delivery is kept waiting."""
+    standing = flow.standing
+    if standing.held_until and standing.held_until > flow.now:
+        return standing.held_until, "The receiver asked for a pause (Retry-After)."
+    if standing.until and standing.until > flow.now:
+        return standing.until, (
+            f"The endpoint's breaker is open after {standing.failures} failures in a"
+            " row; then the oldest delivery that is due probes."
+        )
+    if flow.first not in (None, delivery.id):
+        shown = ids.show(Kind.DELIVERY, flow.first)
+        return None, f"The endpoint keeps order, and {shown} comes first."
+    return None
 
 
 def of_nothing(event: Any, endpoint: Any, subscriptions: Iterable[Any]) -> Explanation:

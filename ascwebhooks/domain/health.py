@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 
@@ -33,6 +34,14 @@ def streak(before: int, outcome: Outcome) -> int:
     return before if outcome.error is ErrorClass.INTERNAL else before + 1
 
 
+class Breaker(StrEnum):
+    """Whether an endpoint is served: half open, one delivery at a time finds out."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How an endpoint stands.
@@ -50,6 +59,13 @@ class Standing:
         """Return until when nothing is to be sent; None if that was never so."""
         ends = [each for each in (self.until, self.held_until) if each is not None]
         return max(ends, default=None)
+
+    def breaker(self, now: datetime) -> Breaker:
+        """Return how the breaker is at ``now``."""
+        if not self.openings:
+            return Breaker.CLOSED
+        barred = self.until is not None and self.until > now
+        return Breaker.OPEN if barred else Breaker.HALF_OPEN
 
 
 def stand(before: Standing, outcomes: Iterable[Attempted], now: datetime) -> Standing:

@@ -6,17 +6,45 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from ascwebhooks.domain import ids, signing
+from ascwebhooks.domain.health import Breaker, Standing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.sealing import SECRETS, Sealing
-from ascwebhooks.storage.models import Endpoint, EndpointSecret, Subscription
+from ascwebhooks.storage.models import Endpoint, EndpointSecret, Mailbox, Subscription
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 HEADERS_TABLE = "endpoint.headers"
+
+
+@dataclass(frozen=True)
+class EndpointHealth:
+    """How an endpoint has been doing; what never happened is None.
+
+    ``held_until``: the receiver asked for a pause.
+    """
+
+    breaker: Breaker
+    breaker_until: datetime | None
+    held_until: datetime | None
+    consecutive_failures: int
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+
+
+def standing(box: Mailbox) -> Standing:
+    """Return how an endpoint stands by its mailbox."""
+    return Standing(
+        box.consecutive_failures,
+        box.breaker_openings,
+        box.breaker_until,
+        box.held_until,
+    )
 
 
 @dataclass(frozen=True)
@@ -27,6 +55,22 @@ class Described:
     subscriptions: Sequence[Subscription]
     secrets: Sequence[EndpointSecret]
     header_names: Sequence[str]
+    mailbox: Mailbox
+    seen_at: datetime
+
+    @property
+    def health(self) -> EndpointHealth:
+        """How it has been doing, when it was described."""
+        box = self.mailbox
+        return EndpointHealth(
+            breaker=standing(box).breaker(self.seen_at),
+            breaker_until=box.breaker_until,
+            held_until=box.held_until,
+            consecutive_failures=box.consecutive_failures,
+            failing_since=box.failing_since,
+            last_success_at=box.last_success_at,
+            last_failure_at=box.last_failure_at,
+        )
 
     @property
     def public_key(self) -> str | None:
@@ -72,14 +116,18 @@ def describe(
     for each in uow.endpoints.subscriptions(tenant_id, endpoint_ids):
         subscriptions[each.endpoint_id].append(each)
     secrets: dict[UUID, list[EndpointSecret]] = defaultdict(list)
-    for row in uow.endpoints.secrets(tenant_id, endpoint_ids, uow.now()):
+    now = uow.now()
+    for row in uow.endpoints.secrets(tenant_id, endpoint_ids, now):
         secrets[row.endpoint_id].append(row)
+    boxes = {box.endpoint_id: box for box in uow.mailboxes.of(endpoint_ids)}
     return [
         Described(
             each,
             subscriptions[each.id],
             secrets[each.id],
             sorted(open_headers(sealing, each)),
+            boxes[each.id],
+            now,
         )
         for each in endpoints
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from ascwebhooks.domain import events, ids
@@ -38,10 +38,16 @@ class Events:
     """Use cases of events that were accepted."""
 
     def __init__(
-        self, uow: Callable[[], UnitOfWork], sealing: Sealing, acceptance: Acceptance
+        self,
+        uow: Callable[[], UnitOfWork],
+        sealing: Sealing,
+        acceptance: Acceptance,
+        *,
+        retention: timedelta,
     ) -> None:
-        """Take the parts."""
+        """Take the parts; ``retention`` says how long deliveries are kept."""
         self._uow = uow
+        self._retention = retention
         self._sealing = sealing
         self._acceptance = acceptance
 
@@ -84,7 +90,8 @@ class Events:
             if event is None:
                 raise NotFound(f"there is no event {ids.show(Kind.EVENT, event_id)}.")
             deliveries = uow.deliveries.of_event(tenant_id, event_id)
-            explained = explain(uow, event, deliveries)
+            window = ids.window(uow.now(), self._retention)
+            explained = explain(uow, event, deliveries, window=window)
         kept, data = self._open(event)
         return EventWithDeliveries(event, kept, data, deliveries, explained)
 

@@ -9,7 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from ascwebhooks.domain import explanations
-from ascwebhooks.domain.explanations import Explanation
+from ascwebhooks.domain.deliveries import Ordering, Status
+from ascwebhooks.domain.explanations import Explanation, Flow
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.services.described import standing
 from ascwebhooks.storage.models import Delivery, Endpoint, Event
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -29,6 +32,7 @@ def explain(
     event: Event,
     deliveries: Sequence[Delivery],
     *,
+    window: Window,
     limit: int = MAX_ENDPOINTS,
 ) -> Explained:
     """Return what became of an event at each endpoint, the newest endpoint first.
@@ -39,6 +43,7 @@ def explain(
         uow: The caller's transaction.
         event: Which.
         deliveries: All that it caused.
+        window: Bounds of the ids of deliveries that are kept.
         limit: At most so many endpoints.
     """
     sent = {each.endpoint_id: each for each in deliveries[:limit]}
@@ -49,9 +54,31 @@ def explain(
         if each.id not in sent
     ]
     room = limit - len(reached)
-    items = [explanations.of_delivery(sent[each.id], each) for each in reached]
+    flows = _flows(uow, [each for each in reached if _waits(sent[each.id])], window)
+    items = [
+        explanations.of_delivery(sent[each.id], each, flows.get(each.id))
+        for each in reached
+    ]
     items += _not_sent(uow, event, others[:room])
     return Explained(items, more=len(others) > room or len(deliveries) > limit)
+
+
+def _waits(delivery: Delivery) -> bool:
+    return delivery.status == Status.PENDING
+
+
+def _flows(
+    uow: UnitOfWork, endpoints: Sequence[Endpoint], window: Window
+) -> dict[UUID, Flow]:
+    if not endpoints:
+        return {}
+    now = uow.now()
+    in_order = [each.id for each in endpoints if each.ordering == Ordering.FIFO]
+    first = uow.deliveries.first_in_order(in_order, window) if in_order else {}
+    return {
+        box.endpoint_id: Flow(standing(box), first.get(box.endpoint_id), now)
+        for box in uow.mailboxes.of([each.id for each in endpoints])
+    }
 
 
 def _not_sent(

@@ -16,43 +16,35 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from threading import Event, Lock
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import redis
 import structlog
 
 from ascwebhooks import vital
-from ascwebhooks.domain.health import BREAKER_FAILURES
 from ascwebhooks.errors import Unavailable
-from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.claiming import Claiming
 from ascwebhooks.services.disabling import Disabling
+from ascwebhooks.services.leases import Leases
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.recorder import Recorder
 from ascwebhooks.services.recording import Recorded, Recording
 from ascwebhooks.services.rings import ENDPOINTS_A_MESSAGE, Rings
-from ascwebhooks.services.targets import Target, Targets
+from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import Job, Visit
 from ascwebhooks.storage.doors import Doors
-from ascwebhooks.storage.mailboxes import Due, Leased, Returned
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
-CLAIMING_S = 5.0
 #: A lease is renewed when a quarter of it has passed: every 15 s of 60.
 RENEWALS_A_LEASE = 4
-#: After a lease is given back: how far back what fell due is looked for.  Whatever
-#: is older was claimable all the while; the sweep is for the rest.
-LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
 #: So many mailboxes at once; a task that brings more waits.
 MAX_VISITS = 4_000
 #: The loop has plenty to send while so much waits in a lane.
 PLENTY = 350
-#: After so many leases in a row that nobody gave back, deliveries go out alone.
-SUSPICIOUS_LEASES = 5
 _IDLE_S = 1.0
 
 
@@ -107,15 +99,21 @@ class Turns:
             metrics=metrics,
             tracing=tracing,
         )
-        self._rings = rings
+        self._wake = Event()
+        self._leases = Leases(
+            uow,
+            targets,
+            rings,
+            region=region,
+            lease=lease,
+            wake=self._wake.set,
+        )
         self._doors = doors
         self._disabling = Disabling(disable, self._close_endpoint)
-        self._region = region
         self._slow = slow
         self._lease = lease
         self._visits: dict[UUID, Visit] = {}
         self._lock = Lock()
-        self._wake = Event()
         self._stopping = Event()
         self._renewed_at = time.monotonic()
         self._desk = vital.thread(self._run, "desk")
@@ -158,14 +156,10 @@ class Turns:
         if self._stopping.is_set() or not new:
             return
         self._wait_for_room()
-        token = uuid4()
         with self._uow() as uow:
-            uow.forgo_durability()
-            leased = uow.mailboxes.take(new, token, self._lease, self._region)
-            if not leased:
+            visits = self._leases.take(uow, new)
+            if not visits:
                 return
-            visits = self._open_visits(uow, token, leased)
-            self._leave_unopened(uow, token, leased, visits)
             jobs = self._claiming.claim(
                 uow, [each for each in visits if not each.alone]
             )
@@ -174,53 +168,6 @@ class Turns:
             self._visits |= {visit.target.endpoint_id: visit for visit in visits}
         self._submit(jobs)
         self._wake.set()
-
-    def _open_visits(
-        self, uow: UnitOfWork, token: UUID, leased: Sequence[Leased]
-    ) -> list[Visit]:
-        targets = self._targets.of(uow, [each.endpoint_id for each in leased])
-        now = time.monotonic()
-        return [
-            self._open(targets[each.endpoint_id], token, each, now)
-            for each in leased
-            if each.endpoint_id in targets
-        ]
-
-    def _open(self, target: Target, token: UUID, leased: Leased, now: float) -> Visit:
-        failures = leased.consecutive_failures
-        probe = leased.breaker_openings > 0 or failures >= BREAKER_FAILURES
-        rate = target.rate_limit_per_s
-        return Visit(
-            target,
-            token,
-            Lane(
-                target.max_in_flight,
-                failures=None if probe else failures,
-                interval_s=1 / rate if rate else 0.0,
-                start_at=now + leased.rate_wait_s if rate else 0.0,
-            ),
-            now + CLAIMING_S,
-            alone=leased.abandoned_leases >= SUSPICIOUS_LEASES,
-            probe=probe,
-            wake=self._wake.set,
-        )
-
-    def _leave_unopened(
-        self,
-        uow: UnitOfWork,
-        token: UUID,
-        leased: Sequence[Leased],
-        visits: Sequence[Visit],
-    ) -> None:
-        """Give back the mailboxes whose secrets do not open: they hinder no other."""
-        opened = {visit.target.endpoint_id for visit in visits}
-        left = [
-            Returned(each.endpoint_id, token, emptied=False)
-            for each in leased
-            if each.endpoint_id not in opened
-        ]
-        if left:
-            uow.mailboxes.release(left)
 
     def _look_again(self, endpoint_id: UUID) -> bool:
         with self._lock:
@@ -357,59 +304,20 @@ class Turns:
         if not over:
             return
         try:
-            self._release(over)
+            self._leases.give_back(over, self._claiming.window())
         except Unavailable:
             with self._lock:
                 for visit in over:
                     self._visits.setdefault(visit.target.endpoint_id, visit)
             raise
 
-    def _release(self, over: Sequence[Visit]) -> None:
-        now = time.monotonic()
-        returned = sorted(
-            Returned(
-                visit.target.endpoint_id,
-                visit.token,
-                visit.emptied,
-                visit.rate_wait_s(now),
-            )
-            for visit in over
-        )
-        with self._uow() as uow:
-            uow.forgo_durability()
-            uow.mailboxes.release(returned)
-            uow.commit()
-        # Only now: what was committed after the last claim may have found the
-        # lease taken, and its ring may have come to nothing.
-        with self._uow() as uow:
-            due = uow.mailboxes.due_among(
-                [each.endpoint_id for each in returned],
-                LOOK_BACK,
-                self._claiming.window(),
-            )
-        # A backlog that it did not get through may have been due for long.
-        left = [
-            Due(visit.target.endpoint_id, self._region)
-            for visit in over
-            if not visit.emptied and not visit.barred
-        ]
-        self._rings.ring([*due, *left])
-
     def _renew(self) -> None:
         now = time.monotonic()
         if now - self._renewed_at < self._lease.total_seconds() / RENEWALS_A_LEASE:
             return
-        visits = self._all()
-        if visits:
-            held = sorted((visit.target.endpoint_id, visit.token) for visit in visits)
-            with self._uow() as uow:
-                uow.forgo_durability()
-                kept = uow.mailboxes.renew(held, self._lease)
-                uow.commit()
-            for visit in visits:
-                if visit.target.endpoint_id not in kept:
-                    log.warning("lease_lost", endpoint_id=visit.target.shown_id)
-                    self._close(visit)
+        for visit in self._leases.renew(self._all()):
+            log.warning("lease_lost", endpoint_id=visit.target.shown_id)
+            self._close(visit)
         self._renewed_at = now
 
     def _all(self) -> list[Visit]:

@@ -30,6 +30,14 @@ PLACE = (
     " WHERE m.endpoint_id = delivery.endpoint_id) = 'fifo'"
     " THEN nextval('delivery_position') ELSE delivery.position END"
 )
+_FIRST_IN_ORDER = text(
+    "SELECT d.endpoint_id, d.id"
+    " FROM unnest(CAST(:endpoints AS uuid[])) AS w(endpoint_id)"
+    " CROSS JOIN LATERAL (SELECT endpoint_id, id FROM delivery"
+    " WHERE endpoint_id = w.endpoint_id AND status = 'pending'"
+    " AND position IS NOT NULL AND id >= :low AND id < :high"
+    " ORDER BY position LIMIT 1) d"
+)
 _PUT_IN_ORDER = text(
     "UPDATE delivery SET position = w.place FROM (SELECT id,"
     " nextval('delivery_position') AS place FROM (SELECT id FROM delivery"
@@ -80,6 +88,15 @@ class DeliveryRepository:
                 "populate_existing": True,
             },
         ).one()
+
+    def first_in_order(
+        self, endpoint_ids: Sequence[UUID], window: Window
+    ) -> dict[UUID, UUID]:
+        """Return the first pending delivery in order of each endpoint that has one."""
+        rows = self._session.execute(
+            _FIRST_IN_ORDER, {**window._asdict(), "endpoints": uuids(endpoint_ids)}
+        )
+        return {row.endpoint_id: row.id for row in rows}
 
     def put_in_order(self, endpoint_id: UUID, window: Window) -> None:
         """Give what is pending without a place at an endpoint places, by its ids."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import TextClause, text, update
+from sqlalchemy import TextClause, select, text, update
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.ids import Window
@@ -304,7 +304,10 @@ class MailboxRepository:
             )
         )
 
-    def find(self, tenant_id: str, endpoint_id: UUID) -> Mailbox | None:
-        """Return an endpoint's mailbox, or None."""
-        found = self._session.get(Mailbox, endpoint_id)
-        return found if found is not None and found.tenant_id == tenant_id else None
+    def of(self, endpoint_ids: Sequence[UUID]) -> Sequence[Mailbox]:
+        """Return the mailboxes of endpoints, as they are now."""
+        return self._session.scalars(
+            select(Mailbox)
+            .where(Mailbox.endpoint_id.in_(endpoint_ids))
+            .execution_options(populate_existing=True)
+        ).all()

@@ -31,7 +31,7 @@ PROCESSES = ("ingest", "deliver", "deliver-2", "slow", "slow-2", "maintenance", 
 
 
 class Unreliable(Receiver):
-    """Fails one request of twenty, at random but the same in each run."""
+    """Fails fifteen of a thousand requests, at random."""
 
     def __init__(self) -> None:
         self.sequences: dict[str, list[int]] = defaultdict(list)
@@ -48,7 +48,7 @@ class Unreliable(Receiver):
 
     def _told_to_fail(self) -> int | None:
         with self._noting:
-            return 500 if self._random.random() < 0.05 else None
+            return 500 if self._random.random() < 0.015 else None
 
 
 def numbered(number: int, kind: str = "order.kept") -> bytes:
@@ -101,7 +101,7 @@ def test_an_endpoint_in_order_never_goes_back(
         )
         record_property("failed", receiver.failed)
 
-    assert receiver.failed > EVENTS * ENDPOINTS * 0.02, "it did fail now and then"
+    assert receiver.failed > EVENTS * ENDPOINTS * 0.005, "it did fail now and then"
     for path, numbers in receiver.sequences.items():
         for before, after in pairwise(numbers):
             assert after in (before, before + 1), f"{path}: {after} after {before}"

@@ -71,6 +71,7 @@ def test_an_endpoint_lives_and_dies_and_shows_its_secret_once(api):
     shown = dict(made.json)
     secret = shown.pop("secret")
     assert secret.startswith("whsec_")
+    assert shown["health"]["breaker"] == "closed"
     assert shown == {
         "id": shown["id"],
         "tenant_id": TENANT,
@@ -91,6 +92,7 @@ def test_an_endpoint_lives_and_dies_and_shows_its_secret_once(api):
         "state": "active",
         "disabled_reason": None,
         "secret_hints": shown["secret_hints"],
+        "health": shown["health"],
         "created_at": shown["created_at"],
         "updated_at": shown["updated_at"],
     }

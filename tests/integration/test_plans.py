@@ -210,6 +210,10 @@ WIDE = [
     ("claims.claim", lambda u: u.claims.claim({ENDPOINT: 500}, [TODAY], WINDOW)),
     ("claims.first", lambda u: u.claims.first([ENDPOINT], WINDOW)),
     (
+        "deliveries.first_in_order",
+        lambda u: u.deliveries.first_in_order([ENDPOINT], WINDOW),
+    ),
+    (
         "deliveries.put_in_order",
         lambda u: u.deliveries.put_in_order(ENDPOINT, WINDOW),
     ),

@@ -433,6 +433,9 @@ def test_a_test_event_is_for_one_endpoint_whatever_filters_say(api, subscribe, w
     )
 
 
+WINDOW = ids.window(datetime.now(UTC), timedelta(days=30))
+
+
 def test_endpoints_beyond_the_limit_are_admitted(api, send):
     """Those that the event was sent to come first."""
     sent = api.endpoint()
@@ -443,7 +446,7 @@ def test_endpoints_beyond_the_limit_are_admitted(api, send):
         with api.pipeline.uow() as uow:
             event = uow.events.find(TENANT, event_id)
             found = uow.deliveries.of_event(TENANT, event_id)
-            made = explanations.explain(uow, event, found, limit=limit)
+            made = explanations.explain(uow, event, found, window=WINDOW, limit=limit)
         shown = [ids.show(Kind.ENDPOINT, each.endpoint_id) for each in made.items]
         return shown, made.more
 

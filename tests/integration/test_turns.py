@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from ascwebhooks.domain import ids
 from ascwebhooks.embedded.receiver import Failure, Receiver
-from ascwebhooks.services.turns import CLAIMING_S
+from ascwebhooks.services.leases import CLAIMING_S
 from tests.integration import receivers
 from tests.waiting import wait_until
 

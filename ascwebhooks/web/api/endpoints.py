@@ -14,6 +14,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump, validate
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import MAX_RATE_PER_S, Ordering
 from ascwebhooks.domain.formats import Format
+from ascwebhooks.domain.health import Breaker
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.matching import MAX_EVENT_TYPES
@@ -105,8 +106,33 @@ class NewEndpoint(EndpointChanges):
     url = Text(required=True, validate=validate.Length(1, MAX_URL_LENGTH))
 
 
+class EndpointHealthSchema(Schema):
+    """How an endpoint has been doing; what never happened is null."""
+
+    breaker = fields.Enum(
+        Breaker,
+        by_value=True,
+        metadata={
+            "description": "Ten failures in a row open it; half open, one delivery"
+            " probes. Resuming the endpoint closes it."
+        },
+    )
+    breaker_until = Moment(allow_none=True)
+    held_until = Moment(
+        allow_none=True,
+        metadata={"description": "The receiver asked for a pause (Retry-After)."},
+    )
+    consecutive_failures = fields.Integer()
+    failing_since = Moment(allow_none=True)
+    last_success_at = Moment(allow_none=True)
+    last_failure_at = Moment(allow_none=True)
+
+
 class EndpointSchema(Schema):
     """An endpoint; of its secrets the hints, of its headers the names."""
+
+    #: Changes without anybody changing the endpoint.
+    VOLATILE = frozenset({"health"})
 
     id = Id(Kind.ENDPOINT)
     tenant_id = fields.String()
@@ -133,6 +159,7 @@ class EndpointSchema(Schema):
     state = fields.String(metadata={"description": "`active`, `paused` or `disabled`."})
     disabled_reason = fields.String(allow_none=True)
     secret_hints = fields.List(fields.String())
+    health = fields.Nested(EndpointHealthSchema)
     created_at = Moment()
     updated_at = Moment()
 
@@ -144,7 +171,7 @@ class EndpointSchema(Schema):
 class EndpointWithSecretSchema(EndpointSchema):
     """An endpoint with its new secret."""
 
-    VOLATILE = frozenset({"secret"})
+    VOLATILE = EndpointSchema.VOLATILE | {"secret"}
 
     secret = fields.String(
         allow_none=True,
@@ -165,6 +192,7 @@ def _flat(found: Described, **more: Any) -> With:
         headers=dict.fromkeys(found.header_names, HIDDEN),
         secret_hints=[each.hint for each in found.secrets],
         public_key=found.public_key,
+        health=found.health,
         **more,
     )
 
