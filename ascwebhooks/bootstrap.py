@@ -41,6 +41,7 @@ from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
@@ -244,6 +245,7 @@ class Parts:
             ),
             rings=rings,
             secrets=secrets,
+            statistics=Statistics(uow),
             tenants=Tenants(uow, states.end),
             walking=Walking(uow, ring=rings.ring, retention=self.retention),
             make_ingestion=lambda: Ingestion(

@@ -22,6 +22,7 @@ from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
@@ -48,6 +49,7 @@ class Services:
     replays: Replays
     rings: Rings
     secrets: Secrets
+    statistics: Statistics
     subscriptions: Subscriptions
     tenants: Tenants
     walking: Walking

@@ -29,6 +29,7 @@ from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.health import Attempted, Standing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
+from ascwebhooks.domain.statistics import Grain, Mark, Tally, count
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.storage.claims import Claimed, Failure, NewAttempt
 from ascwebhooks.storage.mailboxes import Health
@@ -138,6 +139,7 @@ class Recording:
             statuses, gone = self._move_on(uow, fresh, boxes, now)
             changed = _health(fresh, boxes, now)
             uow.mailboxes.save(changed)
+            uow.rollups.add(Grain.MINUTE.floor(now), _tallies(fresh, boxes, statuses))
             uow.commit()
         return Recorded(
             lost=frozenset(
@@ -228,6 +230,21 @@ class Recording:
         left = [each.claimed.id for each in made if each.claimed.id not in moved]
         uow.claims.count_only(sorted(left))
         return statuses, list(gone.values())
+
+
+def _tallies(
+    made: Sequence[Made], boxes: dict[UUID, Health], statuses: dict[UUID, Status]
+) -> dict[tuple[str, UUID], Tally]:
+    """Return what these attempts add to the roll-ups of endpoints that are locked."""
+    marks: dict[tuple[str, UUID], list[Mark]] = defaultdict(list)
+    for each in made:
+        claimed = each.claimed
+        if claimed.endpoint_id in boxes:
+            dead = statuses.get(claimed.id) is Status.DEAD_LETTERED
+            marks[claimed.tenant_id, claimed.endpoint_id].append(
+                Mark(each.outcome.error is None, dead, each.outcome.timings.total_ms)
+            )
+    return {owner: count(some) for owner, some in marks.items()}
 
 
 def _held(made: Made, boxes: dict[UUID, Health]) -> bool:

@@ -420,3 +420,37 @@ class IdempotencyKey(Base):
     status: Mapped[int | None] = mapped_column(SmallInteger)
     sealed: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class Rollup(Base):
+    """What attempts came to within a minute or an hour (``domain.statistics.Tally``).
+
+    Endpoint and tenant may stand for all of them (``storage.rollups``), so there are
+    no foreign keys.  ``ms_0`` to ``ms_11`` count durations by bucket.
+    """
+
+    __tablename__ = "rollup"
+    __table_args__ = (
+        Index("ix_rollup_at", "grain_s", "at"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    endpoint_id: Mapped[UUID] = mapped_column(primary_key=True)
+    grain_s: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    delivered: Mapped[int]
+    failed: Mapped[int]
+    dead_lettered: Mapped[int]
+    ms_0: Mapped[int]
+    ms_1: Mapped[int]
+    ms_2: Mapped[int]
+    ms_3: Mapped[int]
+    ms_4: Mapped[int]
+    ms_5: Mapped[int]
+    ms_6: Mapped[int]
+    ms_7: Mapped[int]
+    ms_8: Mapped[int]
+    ms_9: Mapped[int]
+    ms_10: Mapped[int]
+    ms_11: Mapped[int]

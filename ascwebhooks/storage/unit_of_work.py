@@ -26,6 +26,7 @@ from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replays import ReplayRepository
+from ascwebhooks.storage.rollups import RollupRepository
 from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
 
@@ -77,6 +78,7 @@ class UnitOfWork:
         self.replays = ReplayRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.gauges = GaugeRepository(session)
+        self.rollups = RollupRepository(session)
         self.idempotency = IdempotencyRepository(session)
         return self
 

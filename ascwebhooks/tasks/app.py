@@ -118,6 +118,8 @@ def _schedule() -> dict[str, dict[str, Any]]:
         "walk_replays": 1.0,
         "sweep": 10.0,
         "end_the_rest": 10.0,
+        "sum_up": 10.0,
+        "sum_up_hours": 60.0,
         "keep_partitions": 600.0,
         "forget": 3600.0,
     }

@@ -39,3 +39,15 @@ def forget(self: ServiceTask) -> None:
 def walk_replays(self: ServiceTask) -> None:
     """Reopen what running replays come to next."""
     self.services.walking.walk()
+
+
+@task()
+def sum_up(self: ServiceTask) -> None:
+    """Sum up for tenants what was recorded of their endpoints."""
+    self.services.statistics.sum_up()
+
+
+@task()
+def sum_up_hours(self: ServiceTask) -> None:
+    """Sum up minutes to hours, and forget old ones."""
+    self.services.statistics.sum_up_hours()
