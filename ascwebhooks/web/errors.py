@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_smorest.error_handler import (  # type: ignore[import-untyped]
     ErrorHandlerMixin,
 )
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from ascwebhooks.errors import (
@@ -67,6 +67,11 @@ _CODES = {
 
 class ProblemSchema(Schema):
     """RFC 9457 problem details."""
+
+    class Meta:
+        """Problems may say more than this."""
+
+        unknown = EXCLUDE
 
     type = fields.String(
         required=True, metadata={"example": "urn:ascwebhooks:error:not_found"}

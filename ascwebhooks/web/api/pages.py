@@ -14,6 +14,7 @@ from flask import request
 from marshmallow import Schema, fields, validate
 
 from ascwebhooks.errors import InvalidInput
+from ascwebhooks.web.answers import Answer
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -42,7 +43,7 @@ class PageQuery(Schema):
 @cache
 def page_of(item: type[Schema]) -> type[Schema]:
     """Return the schema of a page of these items."""
-    return Schema.from_dict(
+    return Answer.from_dict(
         {
             "items": fields.List(fields.Nested(item), required=True),
             "next_cursor": fields.String(required=True, allow_none=True),

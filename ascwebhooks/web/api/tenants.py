@@ -11,6 +11,7 @@ from marshmallow import Schema, fields, validate
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotPermitted
 from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Moment, Text
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -44,7 +45,7 @@ class NewTenant(TenantChanges):
     )
 
 
-class TenantSchema(Schema):
+class TenantSchema(Answer):
     """A tenant."""
 
     id = fields.String()
