@@ -140,7 +140,21 @@ def problem(
         **extra,
     }
     also = {**HEADERS.get(status, {}), **(headers or {})}
-    return body, status, {**also, "Content-Type": PROBLEM_TYPE}
+    return _encodable(body), status, {**also, "Content-Type": PROBLEM_TYPE}
+
+
+def _encodable(value: Any) -> Any:
+    """Return ``value`` with what no encoding has written out: half surrogate pairs.
+
+    What is refused is quoted back, the names of unknown fields among it.
+    """
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value
 
 
 def _extra(error: AscWebhooksError) -> dict[str, Any]:

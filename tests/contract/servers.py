@@ -6,9 +6,11 @@ No worker runs beside it, so nothing is ever delivered, whatever clients create.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +41,17 @@ class Server:
         """Return a new key, the platform's unless a tenant is named."""
         return self.services.keys.create(role, tenant_id=tenant_id)[1]
 
+    def answered(self) -> Counter[int]:
+        """Return how often each status was answered, below /api."""
+        lines = [each for each in self._lines() if "request_served" in each]
+        return Counter(json.loads(each)["status"] for each in lines)
+
     def faults(self) -> list[str]:
         """Return the lines in which the server logged what nobody foresaw."""
-        lines = self._log.read_text().splitlines()
-        return [each for each in lines if "request_failed" in each]
+        return [each for each in self._lines() if "request_failed" in each]
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text().splitlines()
 
 
 @contextmanager

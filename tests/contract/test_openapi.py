@@ -113,7 +113,9 @@ def test_a_choice_is_described_once(document):
 
 def test_the_secret_is_described_where_it_is_shown_and_nowhere_else(document):
     schemas = document["components"]["schemas"]
-    shown = {name for name, each in schemas.items() if "secret" in each.get("properties", {})}
+    shown = {
+        name for name, each in schemas.items() if "secret" in each.get("properties", {})
+    }
     assert shown == {"EndpointWithSecret"}
 
 

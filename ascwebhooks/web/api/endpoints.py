@@ -272,7 +272,7 @@ class SecretRotation(MethodView):
     """Replacing the secret."""
 
     @needs(Permission.ADMINISTER)
-    @blp.arguments(Rotation, required=False)
+    @blp.arguments(Rotation)
     @blp.response(200, EndpointWithSecretSchema)
     def post(
         self, body: dict[str, Any], tenant_id: str, endpoint_id: str

@@ -111,3 +111,12 @@ class Whole(fields.Integer):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Flag(fields.Boolean):
+    """A JSON boolean; neither text nor a number, 0 and 1 among them."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value

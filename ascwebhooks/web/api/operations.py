@@ -35,7 +35,7 @@ class Operations(BasePlugin):
             operation["description"] = _description(operation)
             described = operation.get("responses", {})
             responses = {str(status): each for status, each in described.items()}
-            for status in _refusals(method, path or "", operation):
+            for status in _refusals(method, operation):
                 responses.setdefault(str(status.value), status.name)
             if "If-None-Match" in _headers(operation):
                 responses.setdefault("304", _NOT_MODIFIED)
@@ -76,11 +76,10 @@ def _description(operation: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, (operation.get("description"), who)))
 
 
-def _refusals(method: str, path: str, operation: dict[str, Any]) -> list[HTTPStatus]:
-    found = [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN]
+def _refusals(method: str, operation: dict[str, Any]) -> list[HTTPStatus]:
+    # 404 is also what a tenant's key gets that names another tenant in a body.
+    found = [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND]
     headers = _headers(operation)
-    if "{" in path:
-        found.append(HTTPStatus.NOT_FOUND)
     if method in _CHANGES:
         found.append(HTTPStatus.CONFLICT)
     if "If-Match" in headers:

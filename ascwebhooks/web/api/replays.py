@@ -18,7 +18,7 @@ from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api import blueprints
-from ascwebhooks.web.api.fields import Id, Moment, Text, Whole
+from ascwebhooks.web.api.fields import Flag, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 
 #: 10,000 ids take more than other bodies may have.
@@ -67,7 +67,7 @@ class NewReplay(Schema):
         allow_none=True,
         metadata={"description": "How many fall due in a second, at most."},
     )
-    dry_run = fields.Boolean(
+    dry_run = Flag(
         load_default=False, metadata={"description": "Count, and make nothing."}
     )
 

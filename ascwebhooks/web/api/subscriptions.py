@@ -16,7 +16,7 @@ from ascwebhooks.services.previews import MAX_EVENTS, Preview
 from ascwebhooks.web.access import needs, services
 from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
-from ascwebhooks.web.api.fields import FilterText, Id, Moment, Text, Whole
+from ascwebhooks.web.api.fields import FilterText, Flag, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 
 blp = Blueprint(
@@ -43,7 +43,7 @@ class SubscriptionChanges(Schema):
 
     event_types = _event_types()
     filter = FilterText()
-    enabled = fields.Boolean(truthy={True}, falsy={False})
+    enabled = Flag()
 
 
 class NewSubscription(SubscriptionChanges):
