@@ -13,7 +13,7 @@ import pytest
 from ascwebhooks.domain.formats import Format
 
 HUGE = 10**400
-#: Percent-encoded: NUL, half a surrogate pair, no UTF-8, a slash, and ids that are none.
+#: NUL, half a surrogate pair, no UTF-8, a slash, and ids that are none.
 ODD_PATHS = [
     "%00",
     "acme%00",
@@ -199,7 +199,7 @@ class Operation:
         path = self.path
         for name in self.in_path():
             value = values.get(name, self.api.known.get(name, "nobody"))
-            path = path.replace("{%s}" % name, value)
+            path = path.replace(f"{{{name}}}", value)
         return path
 
     def in_path(self):

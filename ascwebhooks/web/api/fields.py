@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -77,6 +78,11 @@ class Text(fields.String):
         if "\0" in text:
             raise ValidationError("NUL characters cannot be stored.")
         return text
+
+
+def pattern(found: re.Pattern[str]) -> str:
+    """Return a pattern that is matched to the end, as JSON Schema spells it."""
+    return "^" + found.pattern.removesuffix(r"\Z") + "$"
 
 
 class FilterText(Text):

@@ -36,7 +36,10 @@ class PageQuery(Schema):
         load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT)
     )
     cursor = fields.String(
-        metadata={"description": "`next_cursor` of the page before."}
+        metadata={
+            "description": "`next_cursor` of the page before.",
+            "minLength": 1,
+        }
     )
 
 
