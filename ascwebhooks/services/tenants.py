@@ -11,7 +11,7 @@ from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.storage.models import Tenant
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+TENANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 DEFAULT_REGION = "default"
 
@@ -48,7 +48,7 @@ class Tenants:
             InvalidInput: If the id or a region is malformed.
             Conflict: If the id is or was taken.
         """
-        if not _ID.match(tenant_id):
+        if not TENANT_ID.match(tenant_id):
             raise InvalidInput(
                 "a tenant's id is 1 to 64 letters, digits, '.', '_' and '-'.",
                 field="id",

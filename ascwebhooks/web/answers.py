@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from flask.json.provider import JSONProvider
+from marshmallow import EXCLUDE, Schema, fields
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,6 +24,22 @@ class Json(JSONProvider):
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """Return the value in ``s``."""
         return msgspec.json.decode(s)
+
+
+class Answer(Schema):
+    """What is shown: every field is always there, if only as null.
+
+    Fields may be added later, so no description forbids others.
+    """
+
+    class Meta:
+        """Answers are not read; this is for their description."""
+
+        unknown = EXCLUDE
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Describe the field as one that is always there."""
+        field_obj.required = True
 
 
 class With:

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_smorest.error_handler import (  # type: ignore[import-untyped]
     ErrorHandlerMixin,
 )
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from ascwebhooks.errors import (
@@ -67,6 +67,11 @@ _CODES = {
 
 class ProblemSchema(Schema):
     """RFC 9457 problem details."""
+
+    class Meta:
+        """Problems may say more than this."""
+
+        unknown = EXCLUDE
 
     type = fields.String(
         required=True, metadata={"example": "urn:ascwebhooks:error:not_found"}
@@ -135,7 +140,21 @@ def problem(
         **extra,
     }
     also = {**HEADERS.get(status, {}), **(headers or {})}
-    return body, status, {**also, "Content-Type": PROBLEM_TYPE}
+    return _encodable(body), status, {**also, "Content-Type": PROBLEM_TYPE}
+
+
+def _encodable(value: Any) -> Any:
+    """Return ``value`` with what no encoding has written out: half surrogate pairs.
+
+    What is refused is quoted back, the names of unknown fields among it.
+    """
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value
 
 
 def _extra(error: AscWebhooksError) -> dict[str, Any]:

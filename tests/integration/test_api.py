@@ -226,6 +226,18 @@ def test_a_batch_of_good_and_bad_events_keeps_both(api, event):
     assert all(each["detail"] for each in answered.json["rejected"])
 
 
+def test_a_batch_has_a_path_of_its_own(api, event):
+    """For generated clients, which know what to send by the path alone."""
+    body = b"[%b,%b]" % (event(id="one"), event(id="two"))
+    many = {"content_type": "application/cloudevents-batch+json"}
+    answered = api.ask("POST", "/events/batch", data=body, **many)
+    assert answered.status_code == 202
+    assert [each["source_id"] for each in answered.json["accepted"]] == ["one", "two"]
+    one = {"content_type": "application/cloudevents+json"}
+    refused = api.ask("POST", "/events/batch", data=event(), **one)
+    assert refused.status_code == 415
+
+
 def test_data_of_a_batch_is_stored_byte_for_byte(api, event):
     datas = ['{"a" : 1.0,\n "b":[ ]}', "  null ", '"é \\u00e9"', "[1,  2]", "-0.0"]
     raws = [event(data, id=str(at)) for at, data in enumerate(datas)]

@@ -21,6 +21,7 @@ DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 #: What each route needs, as the contract has it; a new route has to stand here.
 NEEDED = {
     ("POST", "/events"): P,
+    ("POST", "/events/batch"): P,
     ("GET", "/tenants"): R,
     ("POST", "/tenants"): A,
     ("GET", T): R,

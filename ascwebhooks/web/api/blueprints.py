@@ -60,7 +60,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Read the body, or the query, by a schema."""
+        """Read the body, or the query, by a schema.
+
+        A body of which every field may be left out may be left out as well.
+        """
+        if options.get("location", "json") == "json":
+            declared = schema().fields.values()
+            options.setdefault("required", any(each.required for each in declared))
         decorate: Callable[[View], View] = super().arguments(schema, **options)
         return decorate
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from flask.views import MethodView
-from marshmallow import Schema, fields, post_dump, validate
+from marshmallow import fields, post_dump, validate
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
@@ -14,7 +14,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
 from ascwebhooks.web.access import caller, needs, services
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Blob, Id, Moment, MomentOfId, Text
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -24,7 +24,7 @@ blp = Blueprint("deliveries", __name__, description="Events on their way.")
 _ROOT = "/tenants/<tenant_id>/deliveries"
 
 
-class DeliverySchema(Schema):
+class DeliverySchema(Answer):
     """A delivery: one event on its way to one endpoint."""
 
     id = Id(Kind.DELIVERY)
@@ -50,7 +50,7 @@ class DeliverySchema(Schema):
         return shown
 
 
-class TimingsSchema(Schema):
+class TimingsSchema(Answer):
     """Milliseconds since the attempt began; null where it did not get that far."""
 
     dns = fields.Float(attribute="dns_ms", allow_none=True)
@@ -60,7 +60,7 @@ class TimingsSchema(Schema):
     total = fields.Float(attribute="total_ms")
 
 
-class AttemptSchema(Schema):
+class AttemptSchema(Answer):
     """One request that was made, and what came back."""
 
     id = Id(Kind.ATTEMPT, attribute="attempt.id")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 import flask_smorest  # type: ignore[import-untyped]
 from apispec import APISpec
 from flask import Flask, Response, jsonify
+from marshmallow import fields
 
 from ascwebhooks import __version__
 from ascwebhooks.settings import Settings
 from ascwebhooks.web.access import API_PREFIX, open_to_all
-from ascwebhooks.web.api.fields import Id, MomentOfId
+from ascwebhooks.web.api import choices, events
+from ascwebhooks.web.api.fields import Blob, Id, MomentOfId
+from ascwebhooks.web.api.operations import Operations
 from ascwebhooks.web.errors import PROBLEM_TYPE, ProblemErrors, ProblemSchema
 
 _DESCRIPTION = """\
@@ -68,8 +72,19 @@ def make_api(app: Flask, settings: Settings) -> ProblemApi:
             "security": [{"key": []}],
         },
     )
-    api = ProblemApi(app)
+    api = ProblemApi(app, spec_kwargs={"extra_plugins": [Operations()]})
+    for name, schema in events.SCHEMAS.items():
+        api.spec.components.schema(name, schema)
     api.spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     api.register_field(Id, "string", None)
     api.register_field(MomentOfId, "string", "date-time")
+    api.register_field(Blob, "string", None)
+    api.ma_plugin.converter.add_attribute_function(_tidied)
     return api
+
+
+def _tidied(converter: Any, field: fields.Field[Any], ret: dict[str, Any]) -> Any:
+    """Put a field's description as authors of clients want it; in place, so {}."""
+    ret.pop("x-minimum", None)
+    choices.describe(converter.spec, field, ret)
+    return {}

@@ -25,7 +25,7 @@ from ascwebhooks.services.described import Described, WithSecret
 from ascwebhooks.services.secrets import MAX_OVERLAP, OVERLAP
 from ascwebhooks.services.targets import HIDDEN
 from ascwebhooks.web.access import needs, services
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import AcceptedSchema
 from ascwebhooks.web.api.fields import FilterText, Id, Moment, Text, Whole
@@ -106,7 +106,7 @@ class NewEndpoint(EndpointChanges):
     url = Text(required=True, validate=validate.Length(1, MAX_URL_LENGTH))
 
 
-class EndpointHealthSchema(Schema):
+class EndpointHealthSchema(Answer):
     """How an endpoint has been doing; what never happened is null."""
 
     breaker = fields.Enum(
@@ -128,7 +128,7 @@ class EndpointHealthSchema(Schema):
     last_failure_at = Moment(allow_none=True)
 
 
-class EndpointSchema(Schema):
+class EndpointSchema(Answer):
     """An endpoint; of its secrets the hints, of its headers the names."""
 
     #: Changes without anybody changing the endpoint.
@@ -272,7 +272,7 @@ class SecretRotation(MethodView):
     """Replacing the secret."""
 
     @needs(Permission.ADMINISTER)
-    @blp.arguments(Rotation, required=False)
+    @blp.arguments(Rotation)
     @blp.response(200, EndpointWithSecretSchema)
     def post(
         self, body: dict[str, Any], tenant_id: str, endpoint_id: str

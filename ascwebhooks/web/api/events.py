@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from flask import Response, jsonify, make_response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import fields
+from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.explanations import Result
@@ -20,7 +21,7 @@ from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.batches import Accepted, Postponed, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
 from ascwebhooks.web.access import caller, needs, services
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api import batches, binary, bodies
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.deliveries import DeliverySchema
@@ -47,35 +48,53 @@ _EXAMPLE = {
     "time": "2026-11-23T11:18:28Z",
     "data": {"team": "search", "spend": 103.20, "budget": 100},
 }
-ONE_SCHEMA = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type", "tenantid"],
-    "properties": {
-        "specversion": {"const": "1.0"},
-        "id": {"type": "string", "maxLength": 256},
-        "source": {"type": "string", "maxLength": 512},
-        "type": {"type": "string", "maxLength": 128},
-        "tenantid": {"type": "string", "maxLength": 64},
-        "time": {"type": "string", "format": "date-time"},
-        "subject": {"type": "string", "maxLength": 512},
-        "data": {"description": "Any JSON, 256 KiB at most."},
+#: What other descriptions refer to.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "CloudEvent": {
+        "type": "object",
+        "description": "An event in structured mode; it may have other attributes.",
+        "required": ["specversion", "id", "source", "type", "tenantid"],
+        "properties": {
+            "specversion": {"type": "string", "const": "1.0"},
+            "id": {"type": "string", "minLength": 1, "maxLength": 256},
+            "source": {"type": "string", "minLength": 1, "maxLength": 512},
+            "type": {"type": "string", "minLength": 1, "maxLength": 128},
+            "tenantid": {"type": "string", "minLength": 1, "maxLength": 64},
+            "time": {"type": ["string", "null"], "format": "date-time"},
+            "subject": {"type": ["string", "null"], "minLength": 1, "maxLength": 512},
+            "data": {"description": "Any JSON, 256 KiB at most."},
+        },
+    },
+    # Generated clients choose the content type by the type of what they are given, so
+    # each way of publishing has a type of its own here.
+    "EventData": {
+        "type": "object",
+        "description": "Binary mode: an event's data, any JSON, 256 KiB at most.",
+        "additionalProperties": True,
     },
 }
+CLOUD_EVENT = {"$ref": "#/components/schemas/CloudEvent"}
 _BODY = {
     "required": True,
     "content": {
-        ONE: {"schema": ONE_SCHEMA, "example": _EXAMPLE},
+        ONE: {"schema": CLOUD_EVENT, "example": _EXAMPLE},
+        DATA: {
+            "schema": {"$ref": "#/components/schemas/EventData"},
+            "example": _EXAMPLE["data"],
+        },
+    },
+}
+_BATCH = {
+    "required": True,
+    "content": {
         MANY: {
             "schema": {
                 "type": "array",
+                "minItems": 1,
                 "maxItems": batches.MAX_EVENTS,
-                "items": ONE_SCHEMA,
+                "items": CLOUD_EVENT,
             },
             "example": [_EXAMPLE],
-        },
-        DATA: {
-            "schema": {"description": "Binary mode: any JSON, 256 KiB at most."},
-            "example": _EXAMPLE["data"],
         },
     },
 }
@@ -90,7 +109,7 @@ _HEADERS = [
 ]
 
 
-class AcceptedSchema(Schema):
+class AcceptedSchema(Answer):
     """An event that is kept, or that was kept before."""
 
     id = Id(Kind.EVENT)
@@ -103,7 +122,7 @@ class AcceptedSchema(Schema):
     )
 
 
-class RefusedSchema(Schema):
+class RefusedSchema(Answer):
     """An event that is not kept, and why."""
 
     index = fields.Integer(metadata={"description": "Its place in the batch, from 0."})
@@ -111,7 +130,7 @@ class RefusedSchema(Schema):
     detail = fields.String()
 
 
-class PublishedSchema(Schema):
+class PublishedSchema(Answer):
     """What became of a batch."""
 
     accepted = fields.List(fields.Nested(AcceptedSchema))
@@ -125,7 +144,7 @@ class AllRejectedSchema(ProblemSchema):
     rejected = fields.List(fields.Nested(RefusedSchema))
 
 
-class EventSchema(Schema):
+class EventSchema(Answer):
     """An event that was accepted."""
 
     id = Id(Kind.EVENT)
@@ -138,7 +157,7 @@ class EventSchema(Schema):
     size_bytes = fields.Integer()
 
 
-class ExplanationSchema(Schema):
+class ExplanationSchema(Answer):
     """What became of an event at one endpoint, and why it was not sent there."""
 
     endpoint_id = Id(Kind.ENDPOINT)
@@ -201,21 +220,35 @@ class Publishing(MethodView):
     """The way in over HTTP."""
 
     @needs(Permission.PUBLISH)
-    @blp.doc(requestBody=_BODY, parameters=_HEADERS)
+    @blp.doc(requestBody=_BODY, parameters=_HEADERS, operationId="publish_event")
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
     @blp.response(202, PublishedSchema, once=False)
     def post(self) -> Response:
-        """Publish events; what is accepted is committed when this answers.
+        """Publish an event; once accepted, it is committed when this answers.
 
-        At most 1,000 events and 5 MiB; in binary mode one, with its attributes in
-        `ce-*` headers and its data as the body.  The same event again is a duplicate
-        and is not sent again.
+        In structured mode, or in binary mode with its attributes in `ce-*` headers and
+        its data as the body; a batch is taken here as at `/events/batch`.  The same
+        event again is a duplicate and is not sent again.
         """
-        raws = _events()
-        verdicts = services().acceptance.accept(
-            raws, via="http", tenant_id=caller().tenant_id
-        )
-        return published(verdicts)
+        return _published(_events())
+
+
+@blp.route("/events/batch")
+class PublishingMany(MethodView):
+    """The way in for many at once."""
+
+    @needs(Permission.PUBLISH)
+    @blp.doc(requestBody=_BATCH, operationId="publish_events")
+    @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
+    @blp.response(202, PublishedSchema, once=False)
+    def post(self) -> Response:
+        """Publish events; those that are accepted are committed when this answers.
+
+        At most 1,000 events and 5 MiB.  422 if none was accepted.
+        """
+        if request.mimetype != MANY:
+            raise UnsupportedMediaType
+        return _published(_events())
 
 
 @blp.route("/tenants/<tenant_id>/events")
@@ -248,6 +281,12 @@ def _events() -> list[bytes]:
     if split is None:
         return [binary.event(request)]
     return split(bodies.read(request, batches.MAX_BYTES))
+
+
+def _published(raws: list[bytes]) -> Response:
+    return published(
+        services().acceptance.accept(raws, via="http", tenant_id=caller().tenant_id)
+    )
 
 
 def published(verdicts: Sequence[Verdict]) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -79,6 +80,11 @@ class Text(fields.String):
         return text
 
 
+def pattern(found: re.Pattern[str]) -> str:
+    """Return a pattern that is matched to the end, as JSON Schema spells it."""
+    return "^" + found.pattern.removesuffix(r"\Z") + "$"
+
+
 class FilterText(Text):
     """A filter: a CEL expression, or null for none."""
 
@@ -111,3 +117,12 @@ class Whole(fields.Integer):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Flag(fields.Boolean):
+    """A JSON boolean; neither text nor a number, 0 and 1 among them."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value

@@ -13,7 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.web.access import caller, needs, services, within
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -36,7 +36,7 @@ class NewKey(Schema):
     expires_in_s = Whole(1, _MAX_LIFE_S, load_default=None, allow_none=True)
 
 
-class KeySchema(Schema):
+class KeySchema(Answer):
     """What is known of a key; the key itself is not kept."""
 
     id = Id(Kind.API_KEY)
@@ -87,6 +87,7 @@ class Key(MethodView):
     """One key."""
 
     @needs(Permission.ADMINISTER)
+    @blp.doc(operationId="revoke_key")
     @blp.response(204)
     def delete(self, key_id: str) -> None:
         """Revoke a key, at once."""

@@ -14,6 +14,7 @@ from flask import request
 from marshmallow import Schema, fields, validate
 
 from ascwebhooks.errors import InvalidInput
+from ascwebhooks.web.answers import Answer
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -35,14 +36,17 @@ class PageQuery(Schema):
         load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT)
     )
     cursor = fields.String(
-        metadata={"description": "`next_cursor` of the page before."}
+        metadata={
+            "description": "`next_cursor` of the page before.",
+            "minLength": 1,
+        }
     )
 
 
 @cache
 def page_of(item: type[Schema]) -> type[Schema]:
     """Return the schema of a page of these items."""
-    return Schema.from_dict(
+    return Answer.from_dict(
         {
             "items": fields.List(fields.Nested(item), required=True),
             "next_cursor": fields.String(required=True, allow_none=True),

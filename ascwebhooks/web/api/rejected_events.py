@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from flask import Response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import fields
 from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.domain import ids
@@ -17,11 +17,11 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound, UnreadableBody
 from ascwebhooks.web.access import needs, services
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api import bodies
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.events import (
-    ONE_SCHEMA,
+    CLOUD_EVENT,
     AllRejectedSchema,
     PublishedSchema,
     published,
@@ -39,8 +39,9 @@ _EDITED = {
     "content": {
         "application/json": {
             "schema": {
+                "title": "EditedEvent",
                 "type": "object",
-                "properties": {"event": ONE_SCHEMA},
+                "properties": {"event": CLOUD_EVENT},
                 "additionalProperties": False,
             }
         }
@@ -48,7 +49,7 @@ _EDITED = {
 }
 
 
-class RejectedEventSchema(Schema):
+class RejectedEventSchema(Answer):
     """A rejected event; of its attributes those that could be read."""
 
     id = Id(Kind.REJECTED_EVENT)
@@ -110,6 +111,7 @@ class AllRejectedEvents(MethodView):
     """Every rejected event, also those whose tenant is not known."""
 
     @needs(Permission.READ, refusal=NotFound)
+    @blp.doc(operationId="list_all_rejected_events")
     @blp.arguments(PageQuery, location="query")
     @blp.response(200, page_of(RejectedEventSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -122,12 +124,14 @@ class AnyRejectedEvent(MethodView):
     """One rejected event, whosever it is."""
 
     @needs(Permission.READ, refusal=NotFound)
+    @blp.doc(operationId="get_any_rejected_event")
     @blp.response(200, RejectedEventWithRawSchema)
     def get(self, rejected_id: str) -> With:
         """Get a rejected event, with what came; for the platform's keys."""
         return _get(None, rejected_id)
 
     @needs(Permission.ADMINISTER, refusal=NotFound)
+    @blp.doc(operationId="delete_any_rejected_event")
     @blp.response(204)
     def delete(self, rejected_id: str) -> None:
         """Delete a rejected event; for the platform's keys."""
@@ -155,7 +159,7 @@ class AnyResubmission(MethodView):
     """Trying any rejected event again."""
 
     @needs(Permission.OPERATE, refusal=NotFound)
-    @blp.doc(requestBody=_EDITED)
+    @blp.doc(requestBody=_EDITED, operationId="resubmit_any_rejected_event")
     @blp.alt_response(422, AllRejectedSchema, content_type=PROBLEM_TYPE)
     @blp.response(202, PublishedSchema)
     def post(self, rejected_id: str) -> Response:

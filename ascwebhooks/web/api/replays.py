@@ -16,9 +16,9 @@ from ascwebhooks.domain.replays import MAX_IDS, REPLAYABLE, ReplayState
 from ascwebhooks.services.replay_counts import Counted
 from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import caller, needs, services
-from ascwebhooks.web.answers import With
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api import blueprints
-from ascwebhooks.web.api.fields import Id, Moment, Text, Whole
+from ascwebhooks.web.api.fields import Flag, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 
 #: 10,000 ids take more than other bodies may have.
@@ -67,12 +67,12 @@ class NewReplay(Schema):
         allow_none=True,
         metadata={"description": "How many fall due in a second, at most."},
     )
-    dry_run = fields.Boolean(
+    dry_run = Flag(
         load_default=False, metadata={"description": "Count, and make nothing."}
     )
 
 
-class OutcomeSchema(Schema):
+class OutcomeSchema(Answer):
     """What became of the deliveries that the replay reopened, and none after it."""
 
     pending = fields.Integer()
@@ -81,7 +81,7 @@ class OutcomeSchema(Schema):
     cancelled = fields.Integer()
 
 
-class ReplaySchema(Schema):
+class ReplaySchema(Answer):
     """A replay: what had ended by ``cutoff`` is reopened, each delivery once."""
 
     id = Id(Kind.REPLAY)
@@ -118,7 +118,7 @@ class ReplayProgressSchema(ReplaySchema):
 
 
 class CreatedReplaySchema(ReplaySchema):
-    """A replay that was created, or with `dry_run` what it would be about."""
+    """A replay that was created."""
 
     count = fields.Integer(
         metadata={"description": "How many can be reopened as things stand."}
@@ -126,6 +126,20 @@ class CreatedReplaySchema(ReplaySchema):
     notes = fields.List(
         fields.String(),
         metadata={"description": "Which will wait and which be skipped, and why."},
+    )
+
+
+class ReplayCountSchema(Answer):
+    """What a replay would be about, with `dry_run`."""
+
+    count = fields.Integer(
+        metadata={"description": "How many can be reopened as things stand."}
+    )
+    total = fields.Integer(metadata={"description": "How many deliveries it is about."})
+    total_is_exact = fields.Boolean(metadata={"description": "False: there are more."})
+    notes = fields.List(
+        fields.String(),
+        metadata={"description": "Which would wait and which be skipped, and why."},
     )
 
 
@@ -151,7 +165,7 @@ class Replays(MethodView):
     @needs(Permission.OPERATE)
     @blp.arguments(NewReplay)
     @blp.response(202, CreatedReplaySchema)
-    @blp.alt_response(200, CreatedReplaySchema, description="`dry_run`: the count.")
+    @blp.alt_response(200, ReplayCountSchema, description="`dry_run`: the count.")
     def post(self, body: dict[str, Any], tenant_id: str) -> object:
         """Replay what has ended by now; it goes on in the background."""
         rate = body.pop("rate_per_s", None)

@@ -14,8 +14,9 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.matching import MAX_EVENT_TYPES
 from ascwebhooks.services.previews import MAX_EVENTS, Preview
 from ascwebhooks.web.access import needs, services
+from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
-from ascwebhooks.web.api.fields import FilterText, Id, Moment, Text, Whole
+from ascwebhooks.web.api.fields import FilterText, Flag, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 
 blp = Blueprint(
@@ -42,7 +43,7 @@ class SubscriptionChanges(Schema):
 
     event_types = _event_types()
     filter = FilterText()
-    enabled = fields.Boolean(truthy={True}, falsy={False})
+    enabled = Flag()
 
 
 class NewSubscription(SubscriptionChanges):
@@ -52,7 +53,7 @@ class NewSubscription(SubscriptionChanges):
     event_types = _event_types(required=True)
 
 
-class SubscriptionSchema(Schema):
+class SubscriptionSchema(Answer):
     """A subscription."""
 
     id = Id(Kind.SUBSCRIPTION)
@@ -87,7 +88,7 @@ class PreviewRequest(Schema):
     )
 
 
-class PreviewedSchema(Schema):
+class PreviewedSchema(Answer):
     """What the subscription would have made of one event."""
 
     event_id = Id(Kind.EVENT)
@@ -99,7 +100,7 @@ class PreviewedSchema(Schema):
     )
 
 
-class PreviewCountsSchema(Schema):
+class PreviewCountsSchema(Answer):
     """How often."""
 
     events = fields.Integer()
@@ -107,7 +108,7 @@ class PreviewCountsSchema(Schema):
     failed = fields.Integer()
 
 
-class PreviewSchema(Schema):
+class PreviewSchema(Answer):
     """What the subscription would have made of the last events, the newest first."""
 
     items = fields.List(fields.Nested(PreviewedSchema))
@@ -168,6 +169,7 @@ class SubscriptionPreview(MethodView):
     # It changes nothing.  But filters can ask an event's data for anything, so who
     # may preview can find it out: whoever may read it, and no publisher.
     @needs(Permission.READ)
+    @blp.doc(operationId="preview_subscription")
     @blp.arguments(PreviewRequest)
     @blp.response(200, PreviewSchema)
     def post(self, body: dict[str, Any], tenant_id: str) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from marshmallow import Schema, fields, validate
 
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotPermitted
+from ascwebhooks.services.tenants import REGION, TENANT_ID
 from ascwebhooks.web.access import caller, needs, services
+from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
-from ascwebhooks.web.api.fields import Moment, Text
+from ascwebhooks.web.api.fields import Moment, Text, pattern
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 from ascwebhooks.web.tags import precondition
 
@@ -26,10 +28,13 @@ class TenantChanges(Schema):
 
     name = Text(validate=validate.Length(1, 200))
     home_region = Text(
-        metadata={"description": "Where its endpoints are served by default."}
+        metadata={
+            "description": "Where its endpoints are served by default.",
+            "pattern": pattern(REGION),
+        }
     )
     allowed_regions = fields.List(
-        Text(),
+        Text(metadata={"pattern": pattern(REGION)}),
         validate=validate.Length(1, _MAX_REGIONS),
         metadata={"description": "Where its endpoints may be served."},
     )
@@ -40,11 +45,14 @@ class NewTenant(TenantChanges):
 
     id = Text(
         required=True,
-        metadata={"description": "What its events carry as `tenantid`."},
+        metadata={
+            "description": "What its events carry as `tenantid`.",
+            "pattern": pattern(TENANT_ID),
+        },
     )
 
 
-class TenantSchema(Schema):
+class TenantSchema(Answer):
     """A tenant."""
 
     id = fields.String()
