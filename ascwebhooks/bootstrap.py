@@ -34,6 +34,7 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
@@ -236,6 +237,7 @@ class Parts:
                 days_ahead=settings.partitions_ahead_days,
             ),
             metrics=metrics,
+            onboarding=Onboarding(uow, sealing, endpoints, self.check_target),
             rejected_events=RejectedEvents(uow, sealing, acceptance),
             replays=Replays(
                 uow,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import EndpointState, Ordering
+from ascwebhooks.domain.drafts import Draft
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
@@ -28,11 +31,8 @@ from ascwebhooks.services.described import (
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.models import (
-    Endpoint,
-    Mailbox,
-    Tenant,
-)
+from ascwebhooks.storage.endpoints import Added
+from ascwebhooks.storage.models import Endpoint, Mailbox, Tenant
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -105,40 +105,92 @@ class Endpoints:
             TargetRejected: If the URL, or an address it resolves to, is not allowed.
             InvalidInput: If anything else is malformed; the message names it.
         """
-        target = self._target(url)
-        _check_wishes(event_types, filter)
-        check_schedule(retry_schedule_s)
-        checked = check_headers(headers or {})
-        with self._uow() as uow:
-            uow.tenants.change_subscriptions(tenant_id)
-            tenant = find_tenant(uow, tenant_id)
-            endpoint = Endpoint(
-                tenant_id=tenant_id,
-                id=self._new_id(uow),
-                url=target,
+        draft = self.check(
+            Draft(
+                url=url,
+                event_types=tuple(event_types),
+                filter=filter,
                 description=description,
-                format=format,
-                signature=signature,
+                headers=headers or {},
                 timeout_s=timeout_s,
                 max_in_flight=max_in_flight,
                 rate_limit_per_s=rate_limit_per_s,
-                ordering=ordering,
-                retry_schedule_s=list(retry_schedule_s),
-                region=_allowed_region(tenant, region),
-                state=EndpointState.ACTIVE,
+                ordering=Ordering(ordering),
+                retry_schedule_s=tuple(retry_schedule_s),
+                region=region,
+                format=Format(format),
+                signature=Scheme(signature),
             )
-            endpoint.sealed_headers = self._secrets.seal_headers(endpoint, checked)
+        )
+        self._check_target(host_of(draft.url))
+        with self._uow() as uow:
+            uow.tenants.change_subscriptions(tenant_id)
+            tenant = find_tenant(uow, tenant_id)
+            check_region(tenant, draft.region)
+            made, secret = self.add(uow, tenant, [draft])[0]
+            uow.commit()
+            described = describe(uow, self._sealing, tenant_id, [made])[0]
+        log.info("endpoint_created", **names(made))
+        return WithSecret(described, secret)
+
+    def check(self, draft: Draft) -> Draft:
+        """Return an endpoint to be made, as it will be stored.
+
+        Whether its host may be reached and its region is allowed is left to look at.
+
+        Raises:
+            TargetRejected: If the URL is not allowed.
+            InvalidInput: If anything else is malformed; the message names it.
+        """
+        target = parse_target(draft.url, allow_http=self._allow_http)
+        _check_wishes(draft.event_types, draft.filter)
+        check_schedule(draft.retry_schedule_s)
+        headers = check_headers(draft.headers)
+        return msgspec.structs.replace(draft, url=target.url, headers=headers)
+
+    def add(
+        self, uow: UnitOfWork, tenant: Tenant, drafts: Sequence[Draft]
+    ) -> list[tuple[Endpoint, str | None]]:
+        """Add endpoints that were checked; return each with its secret, if it has one.
+
+        Args:
+            uow: The caller's transaction, which has locked the tenant.
+            tenant: Whose.
+            drafts: What they are to be.
+        """
+        made = []
+        for draft in drafts:
+            endpoint = self._new(uow, tenant, draft)
             row, secret = self._secrets.new(uow, endpoint)
-            subscription = (
-                subscriptions.new(uow, self._entropy, endpoint, event_types, filter)
-                if event_types
+            wanted = (
+                subscriptions.new(
+                    uow, self._entropy, endpoint, draft.event_types, draft.filter
+                )
+                if draft.event_types
                 else None
             )
-            uow.endpoints.add(endpoint, _new_mailbox(endpoint), row, subscription)
-            uow.commit()
-            described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
-        log.info("endpoint_created", **names(endpoint))
-        return WithSecret(described, secret)
+            made.append((Added(endpoint, _new_mailbox(endpoint), row, wanted), secret))
+        uow.endpoints.add_all([added for added, _ in made])
+        return [(added.endpoint, secret) for added, secret in made]
+
+    def _new(self, uow: UnitOfWork, tenant: Tenant, draft: Draft) -> Endpoint:
+        endpoint = Endpoint(
+            tenant_id=tenant.id,
+            id=self._new_id(uow),
+            url=draft.url,
+            description=draft.description,
+            format=draft.format.value,
+            signature=draft.signature.value,
+            timeout_s=draft.timeout_s,
+            max_in_flight=draft.max_in_flight,
+            rate_limit_per_s=draft.rate_limit_per_s,
+            ordering=draft.ordering.value,
+            retry_schedule_s=list(draft.retry_schedule_s),
+            region=draft.region or tenant.home_region,
+            state=EndpointState.ACTIVE,
+        )
+        endpoint.sealed_headers = self._secrets.seal_headers(endpoint, draft.headers)
+        return endpoint
 
     def get(self, tenant_id: str, endpoint_id: UUID) -> Described:
         """Return an endpoint.
@@ -214,7 +266,7 @@ class Endpoints:
             subscriptions.replace(uow, self._entropy, endpoint, wishes)
         if "region" in changes:
             tenant = find_tenant(uow, endpoint.tenant_id)
-            changes["region"] = _allowed_region(tenant, changes["region"])
+            changes["region"] = check_region(tenant, changes["region"])
             uow.mailboxes.set_region(endpoint.id, changes["region"])
         if changes.get("ordering", endpoint.ordering) != endpoint.ordering:
             self._reorder(uow, endpoint, changes["ordering"])
@@ -249,7 +301,17 @@ def _check_wishes(event_types: Sequence[str], filter: str | None) -> None:
         raise InvalidInput("a filter needs event_types.", field="filter")
 
 
-def _allowed_region(tenant: Tenant, region: str | None) -> str:
+def host_of(url: str) -> str:
+    """Return the host of a URL that was checked."""
+    return urlsplit(url).hostname or ""
+
+
+def check_region(tenant: Tenant, region: str | None) -> str:
+    """Return where an endpoint is served: the home region unless it says otherwise.
+
+    Raises:
+        InvalidInput: If the tenant does not allow it.
+    """
     chosen = region or tenant.home_region
     if chosen not in tenant.allowed_regions:
         raise InvalidInput(

@@ -14,6 +14,7 @@ from ascwebhooks.web.api import (
     endpoints,
     events,
     keys,
+    onboarding,
     rejected_events,
     replays,
     subscriptions,
@@ -39,6 +40,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
     for each in (
         tenants,
         endpoints,
+        onboarding,
         subscriptions,
         events,
         deliveries,

@@ -27,6 +27,7 @@ NEEDED = {
     ("PATCH", T): A,
     ("GET", f"{T}/endpoints"): R,
     ("POST", f"{T}/endpoints"): A,
+    ("POST", f"{T}/endpoints/bulk"): A,
     ("GET", EP): R,
     ("PATCH", EP): A,
     ("DELETE", EP): A,
