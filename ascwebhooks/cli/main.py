@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.create_many import create_many
 from ascwebhooks.cli.dead_letters import dead_letters
 from ascwebhooks.cli.deliveries import deliveries
 from ascwebhooks.cli.doctor import doctor
@@ -48,6 +49,7 @@ def cli() -> None:
     """Webhook delivery for AI gateways."""
 
 
+endpoints.add_command(create_many)
 for _command in (
     up,
     processes.migrate,

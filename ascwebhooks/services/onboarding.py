@@ -100,7 +100,8 @@ class Onboarding:
             tenant = find_tenant(uow, tenant_id)
             read = [_unless_elsewhere(each, tenant) for each in read]
             read = _told_apart(uow, tenant_id, read, allow_duplicates)
-            if dry_run:
+            if dry_run or not any(each.draft for each in read):
+                # Without a commit an Idempotency-Key is free for the mended rows.
                 return [each.verdict for each in read]
             verdicts = self._make(uow, tenant, read)
             uow.commit()

@@ -75,7 +75,7 @@ class EndpointRepository:
             )
             .order_by(Endpoint.id)
         )
-        return {url: endpoint_id for url, endpoint_id in found}
+        return dict(found)
 
     def find(self, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
         """Return the endpoint, or None."""

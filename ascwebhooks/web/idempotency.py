@@ -1,7 +1,7 @@
 """``Idempotency-Key``: creations that may be asked for twice.
 
 ``Blueprint.response`` puts it around every ``post`` that answers 201 or 202; a view
-that makes something and answers otherwise says ``once=True`` there, and one that handles
+that makes something and answers otherwise says ``once=True`` there, one that handles
 repetition by itself ``once=False``.
 """
 

@@ -44,6 +44,11 @@ BAD_ENDPOINTS = {
     "max_in_flight 0": ({"max_in_flight": 0}, "max_in_flight"),
     "max_in_flight 1001": ({"max_in_flight": 1001}, "max_in_flight"),
     "a delay of 0": ({"retry_schedule_s": [0]}, "retry_schedule_s"),
+    "a negative delay": ({"retry_schedule_s": [5, -300]}, "retry_schedule_s"),
+    "a delay as text": ({"retry_schedule_s": ["5"]}, "retry_schedule_s"),
+    "delays as text": ({"retry_schedule_s": "5,300"}, "retry_schedule_s"),
+    "a delay of null": ({"retry_schedule_s": [None]}, "retry_schedule_s"),
+    "a delay of 8 days": ({"retry_schedule_s": [691_200]}, "retry_schedule_s"),
     "21 delays": ({"retry_schedule_s": [1] * 21}, "retry_schedule_s"),
     "a region elsewhere": ({"region": "mars"}, "region"),
     "a format": ({"format": "avro"}, "format"),
@@ -73,6 +78,26 @@ def test_a_bad_endpoint_is_refused_and_the_field_is_named(api, subtests, method)
             assert refused.json["code"] in {"invalid_input", "target_rejected"}
             assert list(refused.json["errors"]) == [field]
             assert api.get(ENDPOINTS).json == before
+
+
+def test_many_endpoints_are_refused_what_one_is(api, subtests):
+    """The rows of a list are read by rules of their own; they must not differ."""
+    rows = [
+        body if field == "url" else {"url": f"{URL}/{at}", **body}
+        for at, (body, field) in enumerate(BAD_ENDPOINTS.values())
+    ]
+    refused = api.post(f"{ENDPOINTS}/bulk", {"endpoints": rows})
+    check_problem(refused, 422, "no_endpoint_created")
+    for (name, (_, field)), item in zip(
+        BAD_ENDPOINTS.items(), refused.json["items"], strict=True
+    ):
+        with subtests.test(name):
+            assert list(item["errors"]) == [field]
+
+
+def test_an_empty_schedule_is_one_attempt(api):
+    made = api.post(ENDPOINTS, {"url": URL, "retry_schedule_s": []})
+    assert (made.status_code, made.json["retry_schedule_s"]) == (201, [])
 
 
 def test_an_endpoint_needs_a_url(api):
