@@ -17,6 +17,7 @@ from ascwebhooks.cli.deliveries import deliveries
 from ascwebhooks.cli.doctor import doctor
 from ascwebhooks.cli.endpoints import endpoints
 from ascwebhooks.cli.env import env
+from ascwebhooks.cli.event_types import event_types
 from ascwebhooks.cli.events import events
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
@@ -26,6 +27,7 @@ from ascwebhooks.cli.send import send
 from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
+from ascwebhooks.cli.update_endpoint import update
 from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
 
@@ -50,6 +52,7 @@ def cli() -> None:
 
 
 endpoints.add_command(create_many)
+endpoints.add_command(update)
 for _command in (
     up,
     processes.migrate,
@@ -64,6 +67,7 @@ for _command in (
     endpoints,
     subscriptions,
     events,
+    event_types,
     deliveries,
     dead_letters,
     replay,

@@ -36,7 +36,12 @@ def as_json(value: object) -> None:
 
 
 def page(
-    rows: Sequence[Row], columns: Sequence[str], *, limit: int, json_wanted: bool
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    limit: int,
+    json_wanted: bool,
+    key: str = "id",
 ) -> None:
     """Print a page of a list.
 
@@ -45,9 +50,10 @@ def page(
         columns: What the table shows; JSON has everything.
         limit: How many were asked for.
         json_wanted: Whether it is printed as ``{"items": […], "next_cursor": …}``.
+        key: What the list is in order of.
     """
     shown = rows[:limit]
-    cursor = shown[-1]["id"] if len(rows) > limit else None
+    cursor = shown[-1][key] if len(rows) > limit else None
     if json_wanted:
         as_json({"items": shown, "next_cursor": cursor})
         return

@@ -65,7 +65,7 @@ class EndpointRepository:
         self._session.flush()
 
     def of_urls(self, tenant_id: str, urls: Sequence[str]) -> dict[str, UUID]:
-        """Return which of these URLs the tenant has endpoints at; the newest of each."""
+        """Return at which of these URLs the tenant has an endpoint; the newest each."""
         found = self._session.execute(
             select(Endpoint.url, Endpoint.id)
             .where(
@@ -75,7 +75,7 @@ class EndpointRepository:
             )
             .order_by(Endpoint.id)
         )
-        return dict(found)
+        return {row.url: row.id for row in found}
 
     def find(self, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
         """Return the endpoint, or None."""

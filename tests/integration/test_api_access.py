@@ -41,6 +41,8 @@ NEEDED = {
     ("GET", SUB): R,
     ("PATCH", SUB): A,
     ("DELETE", SUB): A,
+    ("GET", "/event-types"): R,
+    ("GET", "/event-types/<event_type>"): R,
     ("GET", f"{T}/events"): R,
     ("GET", EVT): R,
     ("GET", f"{T}/deliveries"): R,

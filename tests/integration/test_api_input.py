@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -228,6 +230,57 @@ def test_a_cursor_that_this_list_did_not_hand_out_is_refused(api):
     for bad in (*tampered, other, "", "x", "%FF", cursor[:-1], cursor + "A"):
         refused = api.get(f"/tenants?cursor={bad}")
         check_problem(refused, 422, "invalid_cursor")
+
+
+LISTS = [
+    "/tenants",
+    "/keys",
+    "/event-types",
+    "/rejected-events",
+    *(f"/tenants/acme/{kind}" for kind in (
+        "endpoints", "subscriptions", "events", "deliveries", "replays",
+        "rejected-events",
+    )),
+]  # fmt: skip
+
+
+def forged(number):
+    """Return what looks like a cursor and was handed out by nobody."""
+    packed = bytes(6) + str(UUID(int=number)).encode()
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def cursors(api, event):
+    """A cursor of each list, with a second page behind it."""
+    api.post("/tenants", {"id": "globex"})
+    for at in range(2):
+        api.endpoint()
+        api.post("/keys", {"role": "viewer"})
+        api.publish(event(id=f"a-{at}"), event(id=f"b-{at}", type=...))
+        api.publish(event(id=f"c-{at}", tenantid="nobody"))
+        api.post("/tenants/acme/replays", {"filter": {}})
+    found = {each: api.get(f"{each}?limit=1").json["next_cursor"] for each in LISTS}
+    assert all(found.values()), found
+    return found
+
+
+def test_a_cursor_is_of_one_list_of_one_tenant(api, cursors, subtests):
+    """Tampered with, another list's, another tenant's or empty: 422, and no rows."""
+    for path, cursor in cursors.items():
+        others = [each for name, each in cursors.items() if name != path]
+        flipped = ("B" if cursor[0] == "A" else "A") + cursor[1:]
+        for bad in (*others, flipped, cursor[:-2], cursor * 2, "", "%00", forged(1)):
+            with subtests.test(f"{path} {bad[:12]}"):
+                refused = api.get(f"{path}?cursor={bad}")
+                check_problem(refused, 422, "invalid_cursor")
+                assert list(refused.json["errors"]) == ["cursor"]
+        with subtests.test(f"{path} of another tenant"):
+            if "acme" in path:
+                there = path.replace("acme", "globex")
+                refused = api.get(f"{there}?cursor={cursor}")
+                check_problem(refused, 422, "invalid_cursor")
+        assert api.get(f"{path}?cursor={cursor}").json["items"]
 
 
 NOT_THERE = [
