@@ -67,6 +67,8 @@ def test_what_is_made_is_as_if_it_were_made_alone(api):
         headers={"x-a": "b"},
         timeout_s=3,
         max_in_flight=7,
+        rate_limit_per_s=5,
+        ordering="fifo",
         retry_schedule_s=[1, 2],
         format="cloudevents",
         signature="v1a",
