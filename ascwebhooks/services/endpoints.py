@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import EndpointState, Ordering
+from ascwebhooks.domain.deliveries import Ordering
 from ascwebhooks.domain.drafts import Draft
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
@@ -28,11 +26,11 @@ from ascwebhooks.services.described import (
     find_endpoint,
     names,
 )
+from ascwebhooks.services.making import Making, check_region, host_of
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.endpoints import Added
-from ascwebhooks.storage.models import Endpoint, Mailbox, Tenant
+from ascwebhooks.storage.models import Endpoint
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -54,6 +52,7 @@ class Endpoints:
         uow: Callable[[], UnitOfWork],
         sealing: Sealing,
         secrets: Secrets,
+        making: Making,
         *,
         entropy: Callable[[int], bytes],
         check_target: Callable[[str], None],
@@ -65,7 +64,8 @@ class Endpoints:
         Args:
             uow: Opens a transaction.
             sealing: Opens what an endpoint is described with.
-            secrets: Makes and seals them.
+            secrets: Seals headers.
+            making: Makes endpoints of drafts.
             entropy: Returns random bytes.
             check_target: Raises TargetRejected if a host, as it resolves now, may
                 not be reached.
@@ -75,6 +75,7 @@ class Endpoints:
         self._uow = uow
         self._sealing = sealing
         self._secrets = secrets
+        self._making = making
         self._entropy = entropy
         self._check_target = check_target
         self._allow_http = allow_http
@@ -105,7 +106,7 @@ class Endpoints:
             TargetRejected: If the URL, or an address it resolves to, is not allowed.
             InvalidInput: If anything else is malformed; the message names it.
         """
-        draft = self.check(
+        draft = self._making.check(
             Draft(
                 url=url,
                 event_types=tuple(event_types),
@@ -127,70 +128,11 @@ class Endpoints:
             uow.tenants.change_subscriptions(tenant_id)
             tenant = find_tenant(uow, tenant_id)
             check_region(tenant, draft.region)
-            made, secret = self.add(uow, tenant, [draft])[0]
+            made, secret = self._making.add(uow, tenant, [draft])[0]
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [made])[0]
         log.info("endpoint_created", **names(made))
         return WithSecret(described, secret)
-
-    def check(self, draft: Draft) -> Draft:
-        """Return an endpoint to be made, as it will be stored.
-
-        Whether its host may be reached and its region is allowed is left to look at.
-
-        Raises:
-            TargetRejected: If the URL is not allowed.
-            InvalidInput: If anything else is malformed; the message names it.
-        """
-        target = parse_target(draft.url, allow_http=self._allow_http)
-        _check_wishes(draft.event_types, draft.filter)
-        check_schedule(draft.retry_schedule_s)
-        headers = check_headers(draft.headers)
-        return msgspec.structs.replace(draft, url=target.url, headers=headers)
-
-    def add(
-        self, uow: UnitOfWork, tenant: Tenant, drafts: Sequence[Draft]
-    ) -> list[tuple[Endpoint, str | None]]:
-        """Add endpoints that were checked; return each with its secret, if it has one.
-
-        Args:
-            uow: The caller's transaction, which has locked the tenant.
-            tenant: Whose.
-            drafts: What they are to be.
-        """
-        made = []
-        for draft in drafts:
-            endpoint = self._new(uow, tenant, draft)
-            row, secret = self._secrets.new(uow, endpoint)
-            wanted = (
-                subscriptions.new(
-                    uow, self._entropy, endpoint, draft.event_types, draft.filter
-                )
-                if draft.event_types
-                else None
-            )
-            made.append((Added(endpoint, _new_mailbox(endpoint), row, wanted), secret))
-        uow.endpoints.add_all([added for added, _ in made])
-        return [(added.endpoint, secret) for added, secret in made]
-
-    def _new(self, uow: UnitOfWork, tenant: Tenant, draft: Draft) -> Endpoint:
-        endpoint = Endpoint(
-            tenant_id=tenant.id,
-            id=self._new_id(uow),
-            url=draft.url,
-            description=draft.description,
-            format=draft.format.value,
-            signature=draft.signature.value,
-            timeout_s=draft.timeout_s,
-            max_in_flight=draft.max_in_flight,
-            rate_limit_per_s=draft.rate_limit_per_s,
-            ordering=draft.ordering.value,
-            retry_schedule_s=list(draft.retry_schedule_s),
-            region=draft.region or tenant.home_region,
-            state=EndpointState.ACTIVE,
-        )
-        endpoint.sealed_headers = self._secrets.seal_headers(endpoint, draft.headers)
-        return endpoint
 
     def get(self, tenant_id: str, endpoint_id: UUID) -> Described:
         """Return an endpoint.
@@ -289,44 +231,3 @@ class Endpoints:
         target = parse_target(url, allow_http=self._allow_http)
         self._check_target(target.host)
         return target.url
-
-    def _new_id(self, uow: UnitOfWork) -> UUID:
-        ms = int(uow.now().timestamp() * 1000)
-        return ids.uuid7(ms, self._entropy(10))
-
-
-def _check_wishes(event_types: Sequence[str], filter: str | None) -> None:
-    subscriptions.check(event_types, filter)
-    if filter is not None and not event_types:
-        raise InvalidInput("a filter needs event_types.", field="filter")
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL that was checked."""
-    return urlsplit(url).hostname or ""
-
-
-def check_region(tenant: Tenant, region: str | None) -> str:
-    """Return where an endpoint is served: the home region unless it says otherwise.
-
-    Raises:
-        InvalidInput: If the tenant does not allow it.
-    """
-    chosen = region or tenant.home_region
-    if chosen not in tenant.allowed_regions:
-        raise InvalidInput(
-            f"region {chosen!r} is not among the tenant's allowed_regions"
-            f" ({', '.join(tenant.allowed_regions)}).",
-            field="region",
-        )
-    return chosen
-
-
-def _new_mailbox(endpoint: Endpoint) -> Mailbox:
-    return Mailbox(
-        endpoint_id=endpoint.id,
-        tenant_id=endpoint.tenant_id,
-        region=endpoint.region,
-        state=endpoint.state,
-        ordering=endpoint.ordering,
-    )

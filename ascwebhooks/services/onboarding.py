@@ -14,7 +14,7 @@ from ascwebhooks.domain.drafts import Draft, Errors
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import InvalidInput
 from ascwebhooks.services.described import WithSecret, describe
-from ascwebhooks.services.endpoints import Endpoints, check_region, host_of
+from ascwebhooks.services.making import Making, check_region, host_of
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.targets import HIDDEN
 from ascwebhooks.services.tenants import find_tenant
@@ -59,13 +59,13 @@ class Onboarding:
         self,
         uow: Callable[[], UnitOfWork],
         sealing: Sealing,
-        endpoints: Endpoints,
+        making: Making,
         check_target: Callable[[str], None],
     ) -> None:
         """Take the parts; ``check_target`` raises if a host may not be reached."""
         self._uow = uow
         self._sealing = sealing
-        self._endpoints = endpoints
+        self._making = making
         self._check_target = check_target
 
     def create(
@@ -118,7 +118,7 @@ class Onboarding:
             said = f"{HIDDEN} is what is shown for a value; give the value."
             return row.refused(InvalidInput(said, field="headers"))
         try:
-            checked = self._endpoints.check(draft)
+            checked = self._making.check(draft)
         except InvalidInput as error:
             return row.refused(error)
         return _Row(replace(row.verdict, url=checked.url), checked)
@@ -143,7 +143,7 @@ class Onboarding:
         self, uow: UnitOfWork, tenant: Tenant, rows: Sequence[_Row]
     ) -> list[Verdict]:
         good = [each for each in rows if each.draft is not None]
-        added = self._endpoints.add(
+        added = self._making.add(
             uow, tenant, [each.draft for each in good if each.draft is not None]
         )
         described = describe(uow, self._sealing, tenant.id, [each for each, _ in added])
