@@ -33,7 +33,9 @@ from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
+from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
@@ -165,10 +167,12 @@ class Parts:
             ring=partial(rings.ring, whatever=True),
             retention=self.retention,
         )
+        making = Making(secrets, entropy=os.urandom, allow_http=settings.allow_http)
         endpoints = Endpoints(
             uow,
             sealing,
             secrets,
+            making,
             entropy=os.urandom,
             check_target=self.check_target,
             allow_http=settings.allow_http,
@@ -236,6 +240,7 @@ class Parts:
                 days_ahead=settings.partitions_ahead_days,
             ),
             metrics=metrics,
+            onboarding=Onboarding(uow, sealing, making, self.check_target),
             rejected_events=RejectedEvents(uow, sealing, acceptance),
             replays=Replays(
                 uow,

@@ -32,7 +32,7 @@ _SIGNATURE = click.Choice([each.value for each in Scheme])
 
 @click.group()
 def endpoints() -> None:
-    """List, create, show, delete, pause, resume and test endpoints."""
+    """List, create, show, update, delete, pause, resume and test endpoints."""
 
 
 @endpoints.command("list")

@@ -8,7 +8,7 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
-from ascwebhooks.cli.options import json_option
+from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
@@ -43,12 +43,23 @@ def create(
 
 @keys.command("list")
 @click.option("--tenant", metavar="T", help="This tenant's; else all.")
+@limit_option
+@cursor_option
 @json_option
 @pass_tools
-def list_(tools: Tools, *, tenant: str | None, json_wanted: bool) -> None:
+def list_(
+    tools: Tools,
+    *,
+    tenant: str | None,
+    limit: int,
+    cursor: str | None,
+    json_wanted: bool,
+) -> None:
     """List keys, the newest first."""
-    found = [rows.key(each) for each in tools.services.keys.page(tenant)]
-    output.page(found, _COLUMNS, limit=len(found), json_wanted=json_wanted)
+    after = id_of(Kind.API_KEY, cursor)
+    page = tools.services.keys.page(tenant, after=after, limit=limit + 1)
+    found = [rows.key(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
 
 
 @keys.command()

@@ -11,11 +11,13 @@ import structlog
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.context import Tools
+from ascwebhooks.cli.create_many import create_many
 from ascwebhooks.cli.dead_letters import dead_letters
 from ascwebhooks.cli.deliveries import deliveries
 from ascwebhooks.cli.doctor import doctor
 from ascwebhooks.cli.endpoints import endpoints
 from ascwebhooks.cli.env import env
+from ascwebhooks.cli.event_types import event_types
 from ascwebhooks.cli.events import events
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
@@ -25,6 +27,7 @@ from ascwebhooks.cli.send import send
 from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
+from ascwebhooks.cli.update_endpoint import update
 from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
 
@@ -48,6 +51,8 @@ def cli() -> None:
     """Webhook delivery for AI gateways."""
 
 
+endpoints.add_command(create_many)
+endpoints.add_command(update)
 for _command in (
     up,
     processes.migrate,
@@ -62,6 +67,7 @@ for _command in (
     endpoints,
     subscriptions,
     events,
+    event_types,
     deliveries,
     dead_letters,
     replay,

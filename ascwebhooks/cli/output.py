@@ -20,6 +20,8 @@ _LINE_EVERY_S = 2.0
 #: How wide a table is where there is no terminal to ask.
 _FILE_COLUMNS = 160
 _SHORT = 100
+#: What is of no use when it is cut, since it is there to be copied.
+_WHOLE = {"id", "secret"}
 
 
 def console() -> Console:
@@ -34,7 +36,12 @@ def as_json(value: object) -> None:
 
 
 def page(
-    rows: Sequence[Row], columns: Sequence[str], *, limit: int, json_wanted: bool
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    limit: int,
+    json_wanted: bool,
+    key: str = "id",
 ) -> None:
     """Print a page of a list.
 
@@ -43,9 +50,10 @@ def page(
         columns: What the table shows; JSON has everything.
         limit: How many were asked for.
         json_wanted: Whether it is printed as ``{"items": […], "next_cursor": …}``.
+        key: What the list is in order of.
     """
     shown = rows[:limit]
-    cursor = shown[-1]["id"] if len(rows) > limit else None
+    cursor = shown[-1][key] if len(rows) > limit else None
     if json_wanted:
         as_json({"items": shown, "next_cursor": cursor})
         return
@@ -58,8 +66,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """Return rows as a table; a column's title is its name in JSON."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        # An id that is cut cannot be copied.
-        made.add_column(name, overflow="fold", no_wrap=name == "id")
+        made.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         made.add_row(*(Text(_cell(row.get(name))) for name in columns))
     return made
@@ -94,7 +101,11 @@ def _cell(value: object) -> str:
 
 @contextmanager
 def progress(
-    what: str, total: int | None, say: Callable[[str], None]
+    what: str,
+    total: int | None,
+    say: Callable[[str], None],
+    *,
+    quiet: bool = False,
 ) -> Iterator[Callable[[int], None]]:
     """Show how far long work is: a bar on a terminal, plain lines elsewhere.
 
@@ -102,10 +113,14 @@ def progress(
         what: The work, such as ``delivered``.
         total: How much there is; None if that is not known.
         say: Prints a line, where there is no terminal.
+        quiet: Whether nothing is shown: what follows is for a program.
 
     Yields:
         What is told how much is done, as often as one likes.
     """
+    if quiet:
+        yield lambda _: None
+        return
     if not sys.stdout.isatty():
         yield _Lines(what, total, say)
         return

@@ -35,7 +35,7 @@ _types_option = click.option(
 
 @click.group()
 def subscriptions() -> None:
-    """List, create, show, change, delete and preview subscriptions."""
+    """List, create, show, update, delete and preview subscriptions."""
 
 
 @subscriptions.command("list")
@@ -117,7 +117,7 @@ def show(tools: Tools, *, subscription_id: str, tenant: str, json_wanted: bool) 
 @click.option("--enable/--disable", "enabled", default=None)
 @json_option
 @pass_tools
-def change(
+def update(
     tools: Tools,
     /,
     *,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ascwebhooks.cli import output, rows
@@ -13,7 +15,7 @@ _COLUMNS = ("id", "name", "home_region", "allowed_regions", "created_at")
 
 @click.group()
 def tenants() -> None:
-    """List, create, show and delete tenants."""
+    """List, create, show, update and delete tenants."""
 
 
 @tenants.command("list")
@@ -32,7 +34,12 @@ def list_(tools: Tools, *, limit: int, cursor: str | None, json_wanted: bool) ->
 @click.argument("tenant_id")
 @click.option("--name", help="For people; default: the id.")
 @click.option("--home-region", help="Where its endpoints are served; default REGION.")
-@click.option("--allowed-region", "allowed_regions", multiple=True)
+@click.option(
+    "--allowed-region",
+    "allowed_regions",
+    multiple=True,
+    help="Where they may be served; may be given several times.",
+)
 @json_option
 @pass_tools
 def create(
@@ -61,6 +68,29 @@ def create(
 def show(tools: Tools, *, tenant_id: str, json_wanted: bool) -> None:
     """Show a tenant."""
     row = tools.services.tenants.get(tenant_id)
+    output.details(rows.tenant(row), json_wanted=json_wanted)
+
+
+@tenants.command()
+@click.argument("tenant_id")
+@click.option("--name", help="For people.")
+@click.option("--home-region", help="Where its endpoints are served by default.")
+@click.option(
+    "--allowed-region",
+    "allowed_regions",
+    multiple=True,
+    help="All of them, each by an option; they replace those there are.",
+)
+@json_option
+@pass_tools
+def update(tools: Tools, /, *, tenant_id: str, json_wanted: bool, **given: Any) -> None:
+    """Change a tenant: what is not given stays as it is."""
+    changes = {name: value for name, value in given.items() if value}
+    if not changes:
+        raise click.UsageError("nothing to change: see --help.")
+    if "allowed_regions" in changes:
+        changes["allowed_regions"] = list(changes["allowed_regions"])
+    row = tools.services.tenants.change(tenant_id, changes)
     output.details(rows.tenant(row), json_wanted=json_wanted)
 
 

@@ -7,12 +7,13 @@ Checked when a filter is made, from its tokens; what depends on the event is lef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from ascwebhooks.domain import tokens
-from ascwebhooks.domain.tokens import NAME, TEXT, Token
+from ascwebhooks.domain import readings, tokens
+from ascwebhooks.domain.readings import BYTES_A_VALUE, Data, Path
+from ascwebhooks.domain.tokens import TEXT, Token
 
 MAX_ITEMS = 1_000
 MAX_SUMS = 8
@@ -33,8 +34,10 @@ _COUNTED = re.compile(r"\{\s*([0-9]*)\s*,?\s*([0-9]*)\s*\}")
 _CODED = re.compile(r"(?<!\\)(?:\\\\)*\\[xXuU0-9]")
 _SPACED = re.compile(r"\(\?[a-zA-Z]*x")
 MAX_PATTERN_US = 5_000
-MAX_WORK = 64_000_000
-MAX_PATTERN_WORK = 32_000_000
+#: In values that are read, at up to 90 ns each.
+MAX_READINGS = 400_000
+#: In states of a pattern times bytes of text, at up to 12 ns each.
+MAX_PATTERN_WORK = 4_000_000
 
 
 class Refusal(Exception):
@@ -50,29 +53,43 @@ class Refusal(Exception):
 class Bounds:
     """What an event must keep to, for a filter to be evaluated on it.
 
-    ``variable``: what the macro calls an item, or None without a macro.
-    ``items``: the expression of the list that the macro walks.
-    ``rereads``: how often the macro's body reads ``data`` for each item.
-    ``pattern_size``: the states of patterns that may be run over ``data``.
+    ``once``: what of the data is read outside the macro.
+    ``each``: what is read for each item that the macro walks.
+    ``items``: the expression of the list that the macro walks, if there is one.
+    ``walked``: the list's path, once for each time that the body names the item.
+    ``sums``: how often texts or lists are put together, which copies both.
+    ``pattern_size``: the states of patterns that may be run over the data.
     """
 
+    once: tuple[Path, ...] = ()
+    each: tuple[Path, ...] = ()
     variable: str | None = None
     items: str | None = None
-    rereads: int = 0
+    walked: tuple[Path, ...] = ()
+    sums: int = 0
     pattern_size: int = 0
 
-    def problem(self, size_bytes: int, count: int) -> str | None:
+    def problem(self, data: Data, count: int) -> str | None:
         """Return why an event is too much for this filter, or None.
 
         Args:
-            size_bytes: Of the event's data.
+            data: The event's.
             count: How many items the macro would walk.
         """
         if count > MAX_ITEMS:
             return f"a list of {count} items: at most {MAX_ITEMS:,} are walked"
-        if count * self.rereads * size_bytes > MAX_WORK:
-            return "the list is too long and the data too large for this filter"
-        if self.pattern_size * size_bytes > MAX_PATTERN_WORK:
+        # The first look costs nothing, and is enough for nearly every event.
+        if self._problem(lambda _: data.most, count) is None:
+            return None
+        return self._problem(data.weight, count)
+
+    def _problem(self, weight: Callable[[Path], int], count: int) -> str | None:
+        read = sum(weight(each) for each in (*self.once, *self.walked))
+        read += count * sum(weight(each) for each in self.each)
+        if read * (1 + self.sums) > MAX_READINGS:
+            return "the data that the filter reads is too large, or read too often"
+        text_bytes = max(map(weight, self.once), default=0) * BYTES_A_VALUE
+        if self.pattern_size * text_bytes * (1 + self.sums) > MAX_PATTERN_WORK:
             return "the data is too large for this filter's patterns"
         return None
 
@@ -101,15 +118,17 @@ def check(found: Sequence[Token]) -> Bounds:
         raise Refusal(
             "only one exists, all or exists_one in a filter", found[macros[1]].offset
         )
-    # Without the data, patterns run over attributes, which are short.
-    size = _pattern_size(found) * bool(_reads(found))
+    size = _pattern_size(found)
     if not macros:
-        return Bounds(pattern_size=size)
-    return _macro_bounds(found, macros[0], size)
+        return Bounds(readings.paths(found), sums=len(sums), pattern_size=size)
+    return _macro_bounds(found, macros[0], len(sums), size)
 
 
-def _macro_bounds(found: Sequence[Token], at: int, pattern_size: int) -> Bounds:
-    body = found[at + 1 : tokens.closing(found, at + 1)]
+def _macro_bounds(
+    found: Sequence[Token], at: int, sums: int, pattern_size: int
+) -> Bounds:
+    end = tokens.closing(found, at + 1)
+    body = found[at + 1 : end]
     inside = next(_calls(body, {"matches"}), None)
     if inside is not None:
         raise Refusal("no matches within exists or all", body[inside].offset)
@@ -120,9 +139,18 @@ def _macro_bounds(found: Sequence[Token], at: int, pattern_size: int) -> Bounds:
             " or a list of literals",
             found[at].offset,
         )
-    items = "".join(token.text for token in found[receiver.start() : at - 1])
+    listed = found[receiver.start() : at - 1]
     variable = body[1].text if len(body) > 1 else ""
-    return Bounds(variable, items, _reads(body), pattern_size)
+    return Bounds(
+        once=readings.paths(found[: at + 1]) + readings.paths(found[end:]),
+        each=readings.paths(body),
+        variable=variable,
+        items="".join(token.text for token in listed),
+        # The first mention is its declaration.
+        walked=readings.paths(listed) * (len(readings.mentions(body, variable)) - 1),
+        sums=sums,
+        pattern_size=pattern_size,
+    )
 
 
 def _macros(found: Sequence[Token]) -> Iterator[int]:
@@ -137,16 +165,6 @@ def _calls(found: Sequence[Token], names: set[str]) -> Iterator[int]:
     for each in re.finditer(r"(?<=\.)i(?=\()", tokens.kinds(found)):
         if found[each.start()].text in names:
             yield each.start()
-
-
-def _reads(found: Sequence[Token]) -> int:
-    """Return how often these tokens name the event's data."""
-    return sum(
-        token.kind == NAME
-        and token.text == "data"
-        and (at == 0 or found[at - 1].kind != ".")
-        for at, token in enumerate(found)
-    )
 
 
 def _pattern_size(found: Sequence[Token]) -> int:

@@ -16,13 +16,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import cel
-import msgspec
 
 from ascwebhooks.domain import bounds, tokens
 from ascwebhooks.domain.bounds import Bounds, Refusal
+from ascwebhooks.domain.readings import Data
 from ascwebhooks.errors import InvalidInput
 
 MAX_CHARACTERS = 1_024
+#: What is heavier takes too long to be made the library's own.
+MAX_WEIGHT = 20_000
 VARIABLES = ("type", "source", "subject", "time", "tenant", "data")
 _GETTERS = (
     "Date DayOfMonth DayOfWeek DayOfYear FullYear Hours Milliseconds Minutes Month"
@@ -35,7 +37,6 @@ FUNCTIONS = {
 }
 _COMPILED_KEPT = 4_096
 _FAULT = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
-_decode = msgspec.json.Decoder().decode
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -73,23 +74,21 @@ class Facts:
             "time": time,
             "tenant": tenant,
         }
-        self._data = data
+        self.data = Data(data)
         self._context: cel.Context | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        """How large the data is."""
-        return len(self._data)
 
     def context(self) -> cel.Context:
         """Return what programs are run on.
 
         Raises:
-            Failed: If the data has what CEL has no value for, such as 1e999.
+            Failed: If the data has what CEL has no value for, such as 1e999, or too
+                many values.
         """
         if self._context is None:
             try:
-                values = {**self._attributes, "data": _decode(self._data)}
+                if self.data.most > MAX_WEIGHT < self.data.weight():
+                    raise Failed("the data holds too many values for a filter")
+                values = {**self._attributes, "data": self.data.value}
                 self._context = cel.Context(values)
             except (ValueError, OverflowError, RecursionError) as error:
                 raise Failed("the data holds a value that a filter cannot") from error
@@ -112,7 +111,7 @@ class Filter:
         """Return whether the filter takes an event: only ``true`` does."""
         try:
             context = facts.context()
-            problem = self._bounds.problem(facts.size_bytes, self._items(context))
+            problem = self._bounds.problem(facts.data, self._items(context))
             if problem:
                 return Answer(False, problem)
             return Answer(_run(self._program, context) is True)

@@ -10,7 +10,8 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import EndpointState, Ordering
+from ascwebhooks.domain.deliveries import Ordering
+from ascwebhooks.domain.drafts import Draft
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
@@ -25,14 +26,11 @@ from ascwebhooks.services.described import (
     find_endpoint,
     names,
 )
+from ascwebhooks.services.making import Making, check_region, host_of
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.models import (
-    Endpoint,
-    Mailbox,
-    Tenant,
-)
+from ascwebhooks.storage.models import Endpoint
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -54,6 +52,7 @@ class Endpoints:
         uow: Callable[[], UnitOfWork],
         sealing: Sealing,
         secrets: Secrets,
+        making: Making,
         *,
         entropy: Callable[[int], bytes],
         check_target: Callable[[str], None],
@@ -65,7 +64,8 @@ class Endpoints:
         Args:
             uow: Opens a transaction.
             sealing: Opens what an endpoint is described with.
-            secrets: Makes and seals them.
+            secrets: Seals headers.
+            making: Makes endpoints of drafts.
             entropy: Returns random bytes.
             check_target: Raises TargetRejected if a host, as it resolves now, may
                 not be reached.
@@ -75,6 +75,7 @@ class Endpoints:
         self._uow = uow
         self._sealing = sealing
         self._secrets = secrets
+        self._making = making
         self._entropy = entropy
         self._check_target = check_target
         self._allow_http = allow_http
@@ -105,39 +106,32 @@ class Endpoints:
             TargetRejected: If the URL, or an address it resolves to, is not allowed.
             InvalidInput: If anything else is malformed; the message names it.
         """
-        target = self._target(url)
-        _check_wishes(event_types, filter)
-        check_schedule(retry_schedule_s)
-        checked = check_headers(headers or {})
-        with self._uow() as uow:
-            uow.tenants.change_subscriptions(tenant_id)
-            tenant = find_tenant(uow, tenant_id)
-            endpoint = Endpoint(
-                tenant_id=tenant_id,
-                id=self._new_id(uow),
-                url=target,
+        draft = self._making.check(
+            Draft(
+                url=url,
+                event_types=tuple(event_types),
+                filter=filter,
                 description=description,
-                format=format,
-                signature=signature,
+                headers=headers or {},
                 timeout_s=timeout_s,
                 max_in_flight=max_in_flight,
                 rate_limit_per_s=rate_limit_per_s,
-                ordering=ordering,
-                retry_schedule_s=list(retry_schedule_s),
-                region=_allowed_region(tenant, region),
-                state=EndpointState.ACTIVE,
+                ordering=Ordering(ordering),
+                retry_schedule_s=tuple(retry_schedule_s),
+                region=region,
+                format=Format(format),
+                signature=Scheme(signature),
             )
-            endpoint.sealed_headers = self._secrets.seal_headers(endpoint, checked)
-            row, secret = self._secrets.new(uow, endpoint)
-            subscription = (
-                subscriptions.new(uow, self._entropy, endpoint, event_types, filter)
-                if event_types
-                else None
-            )
-            uow.endpoints.add(endpoint, _new_mailbox(endpoint), row, subscription)
+        )
+        self._check_target(host_of(draft.url))
+        with self._uow() as uow:
+            uow.tenants.change_subscriptions(tenant_id)
+            tenant = find_tenant(uow, tenant_id)
+            check_region(tenant, draft.region)
+            made, secret = self._making.add(uow, tenant, [draft])[0]
             uow.commit()
-            described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
-        log.info("endpoint_created", **names(endpoint))
+            described = describe(uow, self._sealing, tenant_id, [made])[0]
+        log.info("endpoint_created", **names(made))
         return WithSecret(described, secret)
 
     def get(self, tenant_id: str, endpoint_id: UUID) -> Described:
@@ -214,7 +208,7 @@ class Endpoints:
             subscriptions.replace(uow, self._entropy, endpoint, wishes)
         if "region" in changes:
             tenant = find_tenant(uow, endpoint.tenant_id)
-            changes["region"] = _allowed_region(tenant, changes["region"])
+            changes["region"] = check_region(tenant, changes["region"])
             uow.mailboxes.set_region(endpoint.id, changes["region"])
         if changes.get("ordering", endpoint.ordering) != endpoint.ordering:
             self._reorder(uow, endpoint, changes["ordering"])
@@ -237,34 +231,3 @@ class Endpoints:
         target = parse_target(url, allow_http=self._allow_http)
         self._check_target(target.host)
         return target.url
-
-    def _new_id(self, uow: UnitOfWork) -> UUID:
-        ms = int(uow.now().timestamp() * 1000)
-        return ids.uuid7(ms, self._entropy(10))
-
-
-def _check_wishes(event_types: Sequence[str], filter: str | None) -> None:
-    subscriptions.check(event_types, filter)
-    if filter is not None and not event_types:
-        raise InvalidInput("a filter needs event_types.", field="filter")
-
-
-def _allowed_region(tenant: Tenant, region: str | None) -> str:
-    chosen = region or tenant.home_region
-    if chosen not in tenant.allowed_regions:
-        raise InvalidInput(
-            f"region {chosen!r} is not among the tenant's allowed_regions"
-            f" ({', '.join(tenant.allowed_regions)}).",
-            field="region",
-        )
-    return chosen
-
-
-def _new_mailbox(endpoint: Endpoint) -> Mailbox:
-    return Mailbox(
-        endpoint_id=endpoint.id,
-        tenant_id=endpoint.tenant_id,
-        region=endpoint.region,
-        state=endpoint.state,
-        ordering=endpoint.ordering,
-    )

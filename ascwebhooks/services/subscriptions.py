@@ -97,9 +97,19 @@ class Subscriptions:
             )
 
     def change(
-        self, tenant_id: str, subscription_id: UUID, changes: Mapping[str, Any]
+        self,
+        tenant_id: str,
+        subscription_id: UUID,
+        changes: Mapping[str, Any],
+        check_found: Callable[[Subscription], None] | None = None,
     ) -> Subscription:
         """Change ``event_types``, ``filter`` or ``enabled``.
+
+        Args:
+            tenant_id: Whose.
+            subscription_id: Which.
+            changes: By these names.
+            check_found: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If the tenant has no such subscription.
@@ -109,14 +119,26 @@ class Subscriptions:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             found = _find(uow, tenant_id, subscription_id)
+            if check_found is not None:
+                check_found(found)
             for name, value in changes.items():
                 setattr(found, name, value)
             uow.commit()
         log.info("subscription_changed", fields=sorted(changes), **_names(found))
         return found
 
-    def delete(self, tenant_id: str, subscription_id: UUID) -> None:
+    def delete(
+        self,
+        tenant_id: str,
+        subscription_id: UUID,
+        check_found: Callable[[Subscription], None] | None = None,
+    ) -> None:
         """Delete a subscription; what is pending at its endpoint is still sent.
+
+        Args:
+            tenant_id: Whose.
+            subscription_id: Which.
+            check_found: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If the tenant has no such subscription.
@@ -124,6 +146,8 @@ class Subscriptions:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             found = _find(uow, tenant_id, subscription_id)
+            if check_found is not None:
+                check_found(found)
             uow.subscriptions.delete(found)
             uow.commit()
         log.info("subscription_deleted", **_names(found))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.deliveries import EndpointState
-from ascwebhooks.storage.models import Endpoint, EndpointSecret, Mailbox, Subscription
+from ascwebhooks.storage.models import (
+    Base,
+    Endpoint,
+    EndpointSecret,
+    Mailbox,
+    Subscription,
+)
 
 # Endpoints without a subscription too: a test event is sent to any.
 _ROUTES = text(
@@ -32,25 +38,44 @@ _TARGETS = text(
 )
 
 
+class Added(NamedTuple):
+    """A new endpoint with all that belongs to it."""
+
+    endpoint: Endpoint
+    mailbox: Mailbox
+    secret: EndpointSecret
+    subscription: Subscription | None
+
+    def parts(self) -> list[Base]:
+        """Return what belongs to it, to be added after it."""
+        return [each for each in self[1:] if each is not None]
+
+
 class EndpointRepository:
     """Endpoints of a tenant; a deleted one is found by nobody but deliveries."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(
-        self,
-        endpoint: Endpoint,
-        mailbox: Mailbox,
-        secret: EndpointSecret,
-        subscription: Subscription | None,
-    ) -> None:
-        """Add an endpoint with all that belongs to it."""
-        self._session.add(endpoint)
+    def add_all(self, added: Sequence[Added]) -> None:
+        """Add endpoints with all that belongs to each."""
+        self._session.add_all([each.endpoint for each in added])
         self._session.flush()
-        self._session.add_all([mailbox, secret])
-        if subscription is not None:
-            self._session.add(subscription)
+        self._session.add_all([part for each in added for part in each.parts()])
+        self._session.flush()
+
+    def of_urls(self, tenant_id: str, urls: Sequence[str]) -> dict[str, UUID]:
+        """Return at which of these URLs the tenant has an endpoint; the newest each."""
+        found = self._session.execute(
+            select(Endpoint.url, Endpoint.id)
+            .where(
+                Endpoint.tenant_id == tenant_id,
+                Endpoint.url.in_(urls),
+                Endpoint.deleted_at.is_(None),
+            )
+            .order_by(Endpoint.id)
+        )
+        return {row.url: row.id for row in found}
 
     def find(self, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
         """Return the endpoint, or None."""

@@ -46,7 +46,7 @@ class UnitOfWork:
     ::
 
         with self._uow() as uow:
-            uow.endpoints.add(endpoint)
+            uow.subscriptions.add(subscription)
             uow.after_commit(lambda: self._rings.ring(ids))
             uow.commit()
 

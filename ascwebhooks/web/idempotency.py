@@ -1,7 +1,8 @@
 """``Idempotency-Key``: creations that may be asked for twice.
 
 ``Blueprint.response`` puts it around every ``post`` that answers 201 or 202; a view
-that handles repetition by itself says ``once=False`` there.
+that makes something and answers otherwise says ``once=True`` there, one that handles
+repetition by itself ``once=False``.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_a_filter_is_tried_out_made_and_explained(site, run, done):
     table = done("events", "why", event_id, *tenant)
     assert all(each in table for each in (endpoint_id, "filtered", "data.n > 1"))
 
-    changed = ("subscriptions", "change", subscription_id, *tenant)
+    changed = ("subscriptions", "update", subscription_id, *tenant)
     assert json.loads(done(*changed, "--disable", "--json"))["enabled"] is False
     assert json.loads(done(*changed, "--no-filter", "--json"))["filter"] is None
     assert run(*changed).returncode == 2

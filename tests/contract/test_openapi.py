@@ -116,7 +116,7 @@ def test_the_secret_is_described_where_it_is_shown_and_nowhere_else(document):
     shown = {
         name for name, each in schemas.items() if "secret" in each.get("properties", {})
     }
-    assert shown == {"EndpointWithSecret"}
+    assert shown == {"EndpointWithSecret", "Onboarded"}
 
 
 def test_a_key_is_asked_for(document):

@@ -274,6 +274,22 @@ def test_a_tenants_key_publishes_for_its_tenant_alone(api, event):
     assert answered.json["rejected"][0]["code"] == "tenant_not_permitted"
 
 
+def test_the_catalogue_is_listed_and_each_type_of_it_shown(api):
+    first = api.get("/event-types?limit=3").json
+    rest = api.get(f"/event-types?limit=200&cursor={first['next_cursor']}").json
+    types = [each["type"] for each in first["items"] + rest["items"]]
+    assert types == sorted(set(types))
+    assert {"request.completed", "budget.exceeded", "endpoint.test"} <= set(types)
+    assert rest["next_cursor"] is None
+    budgets = api.get("/event-types?group=budget").json["items"]
+    assert {each["group"] for each in budgets} == {"budget"}
+    shown = api.get("/event-types/endpoint.test").json
+    assert shown["sender"] == "ascwebhooks"
+    assert shown["schema"]["$schema"].endswith("2020-12/schema")
+    assert shown["example"].keys() == shown["schema"]["properties"].keys()
+    assert api.get("/event-types/my.own").json["code"] == "not_found"
+
+
 def test_events_are_found_by_type_source_id_and_time(api, event):
     api.publish(event(id="1"), event(id="2", type="key.rotated"))
     now = datetime.now(UTC)

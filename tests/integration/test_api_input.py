@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -44,6 +46,11 @@ BAD_ENDPOINTS = {
     "max_in_flight 0": ({"max_in_flight": 0}, "max_in_flight"),
     "max_in_flight 1001": ({"max_in_flight": 1001}, "max_in_flight"),
     "a delay of 0": ({"retry_schedule_s": [0]}, "retry_schedule_s"),
+    "a negative delay": ({"retry_schedule_s": [5, -300]}, "retry_schedule_s"),
+    "a delay as text": ({"retry_schedule_s": ["5"]}, "retry_schedule_s"),
+    "delays as text": ({"retry_schedule_s": "5,300"}, "retry_schedule_s"),
+    "a delay of null": ({"retry_schedule_s": [None]}, "retry_schedule_s"),
+    "a delay of 8 days": ({"retry_schedule_s": [691_200]}, "retry_schedule_s"),
     "21 delays": ({"retry_schedule_s": [1] * 21}, "retry_schedule_s"),
     "a region elsewhere": ({"region": "mars"}, "region"),
     "a format": ({"format": "avro"}, "format"),
@@ -73,6 +80,26 @@ def test_a_bad_endpoint_is_refused_and_the_field_is_named(api, subtests, method)
             assert refused.json["code"] in {"invalid_input", "target_rejected"}
             assert list(refused.json["errors"]) == [field]
             assert api.get(ENDPOINTS).json == before
+
+
+def test_many_endpoints_are_refused_what_one_is(api, subtests):
+    """The rows of a list are read by rules of their own; they must not differ."""
+    rows = [
+        body if field == "url" else {"url": f"{URL}/{at}", **body}
+        for at, (body, field) in enumerate(BAD_ENDPOINTS.values())
+    ]
+    refused = api.post(f"{ENDPOINTS}/bulk", {"endpoints": rows})
+    check_problem(refused, 422, "no_endpoint_created")
+    for (name, (_, field)), item in zip(
+        BAD_ENDPOINTS.items(), refused.json["items"], strict=True
+    ):
+        with subtests.test(name):
+            assert list(item["errors"]) == [field]
+
+
+def test_an_empty_schedule_is_one_attempt(api):
+    made = api.post(ENDPOINTS, {"url": URL, "retry_schedule_s": []})
+    assert (made.status_code, made.json["retry_schedule_s"]) == (201, [])
 
 
 def test_an_endpoint_needs_a_url(api):
@@ -203,6 +230,57 @@ def test_a_cursor_that_this_list_did_not_hand_out_is_refused(api):
     for bad in (*tampered, other, "", "x", "%FF", cursor[:-1], cursor + "A"):
         refused = api.get(f"/tenants?cursor={bad}")
         check_problem(refused, 422, "invalid_cursor")
+
+
+LISTS = [
+    "/tenants",
+    "/keys",
+    "/event-types",
+    "/rejected-events",
+    *(f"/tenants/acme/{kind}" for kind in (
+        "endpoints", "subscriptions", "events", "deliveries", "replays",
+        "rejected-events",
+    )),
+]  # fmt: skip
+
+
+def forged(number):
+    """Return what looks like a cursor and was handed out by nobody."""
+    packed = bytes(6) + str(UUID(int=number)).encode()
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def cursors(api, event):
+    """A cursor of each list, with a second page behind it."""
+    api.post("/tenants", {"id": "globex"})
+    for at in range(2):
+        api.endpoint()
+        api.post("/keys", {"role": "viewer"})
+        api.publish(event(id=f"a-{at}"), event(id=f"b-{at}", type=...))
+        api.publish(event(id=f"c-{at}", tenantid="nobody"))
+        api.post("/tenants/acme/replays", {"filter": {}})
+    found = {each: api.get(f"{each}?limit=1").json["next_cursor"] for each in LISTS}
+    assert all(found.values()), found
+    return found
+
+
+def test_a_cursor_is_of_one_list_of_one_tenant(api, cursors, subtests):
+    """Tampered with, another list's, another tenant's or empty: 422, and no rows."""
+    for path, cursor in cursors.items():
+        others = [each for name, each in cursors.items() if name != path]
+        flipped = ("B" if cursor[0] == "A" else "A") + cursor[1:]
+        for bad in (*others, flipped, cursor[:-2], cursor * 2, "", "%00", forged(1)):
+            with subtests.test(f"{path} {bad[:12]}"):
+                refused = api.get(f"{path}?cursor={bad}")
+                check_problem(refused, 422, "invalid_cursor")
+                assert list(refused.json["errors"]) == ["cursor"]
+        with subtests.test(f"{path} of another tenant"):
+            if "acme" in path:
+                there = path.replace("acme", "globex")
+                refused = api.get(f"{there}?cursor={cursor}")
+                check_problem(refused, 422, "invalid_cursor")
+        assert api.get(f"{path}?cursor={cursor}").json["items"]
 
 
 NOT_THERE = [

@@ -67,6 +67,26 @@ def test_every_creation_honours_it(api, pipeline, path, body, table):
     assert count(pipeline, table) == 1
 
 
+def test_a_subscription_and_a_replay_are_made_once(api, pipeline):
+    body = {"endpoint_id": api.endpoint(), "event_types": ["a"]}
+    for kind, asked in {"subscriptions": body, "replays": {"filter": {}}}.items():
+        path = f"/tenants/{TENANT}/{kind}"
+        before = len(api.get(path).json["items"])
+        first = api.post(path, asked, headers=KEYED)
+        assert api.post(path, asked, headers=KEYED).data == first.data
+        assert len(api.get(path).json["items"]) == before + 1
+
+
+def test_a_secret_is_rotated_once_and_shown_again(api, pipeline):
+    """Its answer is the only place of the new secret: who lost it asks again."""
+    path = f"{ENDPOINTS}/{api.endpoint()}/rotate-secret"
+    first = api.post(path, headers=KEYED)
+    again = api.post(path, headers=KEYED)
+    assert again.json["secret"] == first.json["secret"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert count(pipeline, "endpoint_secret") == 2
+
+
 def test_a_test_event_is_sent_once(api, pipeline):
     path = f"{ENDPOINTS}/{api.endpoint()}/test"
     first = api.post(path, headers=KEYED)

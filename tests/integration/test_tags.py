@@ -12,6 +12,8 @@ TENANT = "acme"
 NOWHERE = "http://127.0.0.1:9009/hook"
 
 TENANT_PATH = f"/tenants/{TENANT}"
+#: Whose these are.
+COLUMNS = {"name": "tenant", "description": "endpoint", "filter": "subscription"}
 
 
 @pytest.fixture
@@ -23,10 +25,20 @@ def paths(api):
             {"description": "New"},
             {"description": "Newer"},
         ),
+        "subscription": (
+            f"{TENANT_PATH}/subscriptions/{subscription(api)}",
+            {"filter": "true"},
+            {"filter": "false"},
+        ),
     }
 
 
-@pytest.fixture(params=["tenant", "endpoint"])
+def subscription(api):
+    body = {"endpoint_id": api.endpoint(), "event_types": ["*"], "filter": "1 == 1"}
+    return api.post(f"{TENANT_PATH}/subscriptions", body).json["id"]
+
+
+@pytest.fixture(params=["tenant", "endpoint", "subscription"])
 def thing(request, paths):
     return paths[request.param]
 
@@ -101,9 +113,8 @@ def test_the_tag_is_compared_under_the_lock_of_the_change(api, pipeline, thing):
         )
         rival.start()
         wait_until(pipeline.waiting_for_a_lock, 10, "it waits for our lock")
-        table, column = (
-            ("tenant", "name") if path == TENANT_PATH else ("endpoint", "description")
-        )
+        (column,) = second
+        table = COLUMNS[column]
         uow._session.connection().exec_driver_sql(
             f"UPDATE {table} SET {column} = 'Rival'"
         )

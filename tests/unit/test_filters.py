@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from hypothesis import example, given, settings
@@ -198,32 +199,101 @@ def test_a_macro_walks_1000_items_at_most():
     assert answer(guarded, {}) == Answer(False), "no length, no walk, no error"
 
 
-#: What took seconds, or more, before it was bounded.
+def most(part, around="{}"):
+    """Return a filter that is as long as one may be, of a part again and again."""
+    count = (filters.MAX_CHARACTERS - len(around)) // (len(part) + 2)
+    return around.format("||".join([part] * count))
+
+
+EACH = "data.x.exists(i, {})"
+#: What took up to 10 s before it was bounded.
 SLOW = [
-    "data.x.exists(i, " + "+".join(["data.s"] * 9) + ' == "a")',
-    "data.x.exists(i, " + "||".join(["data.l != data.l"] * 50) + ")",
-    "data.x.exists(i, " + "||".join(['data.s.contains("ab")'] * 40) + ")",
+    EACH.format("+".join(["data.s"] * 9) + ' == "a"'),
+    EACH.format("+".join(["[data.l]"] * 9) + " == 1"),
+    *(most(part, EACH) for part in (
+        "data.l != data.l", "data.s > data.s", 'data.s.contains("ab")', "i != i",
+        "[i,i,i,i]==[]", "i in [1,2,3,4,5,6,7,8,9]", "i in data.l", "size(data.l)==0",
+    )),
+    *(most(part) for part in (
+        "data != data", "data.l != data.x", "[data]==[]", "{1:data.l}!={1:data.x}",
+        "size(data.l)==0", "1.5 in data.l", "data.l in [data.x] && false",
+        'data.s.contains("zz")', 'data.l[0] == "c"', 'data["l"] != data.l',
+    )),
+    "+".join(["data.l"] * 9) + " == data.s",
+    "(" + "+".join(["data.s"] * 9) + r').matches("(?:.?.?){9}[qr]")',
     'data.s.matches("(a{1,17}){1,10}b")',
     "||".join([f'data.s.matches("{n}a.*b")' for n in range(30)]),
+    *(f'data.s.matches("{pattern}")' for pattern in (
+        "a(?:.?.?.?.?.?.?.?.?){6}[qr]", r".*\\b.*\\b.*\\b.*\\bz", r"(?:\\w|\\b)*[qr]",
+        r"(?:\\b|a|.)*\\b[qr]", "(?:a|b|ab|ba)*[qr]",
+    )),
     "||".join([r'type.matches("\\w")'] * 24),
     '"a"+' * 8 + "data.s == data.s",
-]
+]  # fmt: skip
+TEXT = "abé " * 63_000
+#: 256 KiB each, or as much as filters are asked about.
+LARGE = {
+    "one text": {"s": TEXT[:200_000], "x": [1], "l": [1]},
+    "a text of 30 KB": {"s": "ab" * 15_000, "x": list(range(1_000)), "l": [1]},
+    "a text of 90 KB": {
+        "s": "".join(Random(1).choices("ab", k=90_000)),
+        "x": [1],
+        "l": [1],
+    },
+    "a text of 3 KB": {"s": "ab" * 1_500, "x": list(range(1_000)), "l": [""] * 40},
+    "texts": {"s": TEXT[:30_000], "x": list(range(1_000)), "l": ["b" * 40] * 1_000},
+    "no texts": {"s": "", "x": [""] * 9_900, "l": [""] * 9_900},
+    "nested": {"s": "", "x": [[[[1]]]] * 1_000, "l": [[[[1]]]] * 1_000},
+    "objects": {"s": "", "x": [{"a": 1}] * 1_000, "l": [{"a": 1}] * 2_000},
+    "lists": {"s": "", "x": [[1] * 18] * 1_000, "l": [1]},
+    "too much": {"s": "", "x": [""] * 40_000, "l": [""] * 40_000},
+}
 
 
-@pytest.mark.parametrize("text", SLOW)
-def test_no_filter_holds_the_process_for_long(text):
-    """On 256 KiB of data; the library lets nobody else run meanwhile."""
-    large = facts(
-        {"x": list(range(1_000)), "s": "a" * 200_000, "l": ["b" * 40] * 1_000}
-    )
-    try:
-        made = filters.compile(text)
-    except InvalidInput:
-        return
-    made.answer(large)
+@pytest.mark.parametrize("name", LARGE)
+def test_no_filter_holds_the_process_for_long(name, subtests):
+    """The library lets nobody else run meanwhile: 50 ms at most, each measured thrice.
+
+    Measured on the machine that the bounds are from; the double is allowed for others.
+    """
+    for text in SLOW:
+        assert len(text) <= filters.MAX_CHARACTERS
+        try:
+            made = filters.compile(text)
+        except InvalidInput:
+            continue
+        with subtests.test(text[:60]):
+            large = facts(LARGE[name])
+            took_s = min(_took_s(made, large) for _ in range(3))
+            assert took_s < 0.1
+
+
+def _took_s(made, event):
     began = time.process_time()
-    made.answer(large)
-    assert time.process_time() - began < 1
+    made.answer(event)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("data", [[""] * 19_000, "a," * 100_000, {"a": "[" * 9_000}])
+def test_data_of_20000_values_is_looked_into(data):
+    assert answer("data != null", data).matched
+
+
+def test_data_of_more_values_is_not():
+    made = answer("data != null", [""] * 20_001)
+    assert made == Answer(False, "the data holds too many values for a filter")
+
+
+def test_a_plain_reading_of_one_thing_is_not_charged_for_what_stands_beside_it():
+    data = {"x": [{"n": n} for n in range(1_000)], "limit": 999, "o": {"p": [1]}}
+    large = {**data, "prompt": "a" * 100_000, "l": [1] * 9_000}
+    text = "data.x.exists(i, i.n == data.limit || i.n in data['o'].p && false)"
+    assert answer(text, large).matched
+    refused = answer("data.x.exists(i, i.n in data.l)", large)
+    assert (
+        refused.error
+        == "the data that the filter reads is too large, or read too often"
+    )
 
 
 pieces = st.sampled_from(

@@ -76,7 +76,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         schema: type[Schema] | None = None,
         *,
         etag: bool = False,
-        once: bool = True,
+        once: bool | None = None,
         **options: Any,
     ) -> Callable[[View], View]:
         """Answer with a status and a schema.
@@ -85,8 +85,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             status_code: The status.
             schema: What is shown of what the view returns.
             etag: Whether the answer has an ``ETag`` (``web.tags``).
-            once: Whether a ``post`` that answers 201 or 202 honours
-                ``Idempotency-Key`` (``web.idempotency``).
+            once: Whether a ``post`` honours ``Idempotency-Key``
+                (``web.idempotency``); by default, if it answers 201 or 202.
             options: flask-smorest's.
         """
         if etag:
@@ -102,7 +102,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             shown = respond(shown)
             if etag and verb == "get":
                 shown = self.doc(parameters=[tags.IF_NONE_MATCH])(shown)
-            if once and verb == "post" and status_code in _CREATED:
+            if verb == "post" and (status_code in _CREATED if once is None else once):
                 shown = self.doc(parameters=[idempotency.PARAMETER])(shown)
                 shown = idempotency.once(shown)
             made: View = shown

@@ -273,7 +273,7 @@ class SecretRotation(MethodView):
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(Rotation)
-    @blp.response(200, EndpointWithSecretSchema)
+    @blp.response(200, EndpointWithSecretSchema, once=True)
     def post(
         self, body: dict[str, Any], tenant_id: str, endpoint_id: str
     ) -> WithSecret:

@@ -103,12 +103,14 @@ def _read(cursor: str) -> str:
 
 
 def _check(last: str) -> bytes:
-    """Return what ties a cursor to its list; it finds accidents, it is no secret.
+    """Return what ties a cursor to its list and tenant; it finds accidents only.
 
-    Whoever forges one gets what any other page of the same list would show.
+    It is no secret: whoever forges one gets what any other page of the same list
+    would show, since each list asks for its tenant's own rows.
     """
     rule = "" if request.url_rule is None else request.url_rule.rule
-    return hashlib.sha256(f"{rule}\0{last}".encode()).digest()[:_CHECK_BYTES]
+    of = sorted((request.view_args or {}).items())
+    return hashlib.sha256(f"{rule}\0{of}\0{last}".encode()).digest()[:_CHECK_BYTES]
 
 
 def _invalid() -> InvalidCursor:

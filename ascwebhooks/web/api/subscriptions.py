@@ -18,6 +18,7 @@ from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import FilterText, Flag, Id, Moment, Text, Whole
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
+from ascwebhooks.web.tags import precondition
 
 blp = Blueprint(
     "subscriptions", __name__, description="Which events an endpoint wants."
@@ -132,7 +133,7 @@ class Subscriptions(MethodView):
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(NewSubscription)
-    @blp.response(201, SubscriptionSchema)
+    @blp.response(201, SubscriptionSchema, etag=True)
     def post(self, body: dict[str, Any], tenant_id: str) -> Any:
         """Create a subscription; it counts for events that come from then on."""
         return services().subscriptions.create(tenant_id, **body)
@@ -143,23 +144,29 @@ class Subscription(MethodView):
     """One subscription."""
 
     @needs(Permission.READ)
-    @blp.response(200, SubscriptionSchema)
+    @blp.response(200, SubscriptionSchema, etag=True)
     def get(self, tenant_id: str, subscription_id: str) -> Any:
         """Get a subscription."""
         return services().subscriptions.get(tenant_id, _id(subscription_id))
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(SubscriptionChanges)
-    @blp.response(200, SubscriptionSchema)
+    @blp.conditional
+    @blp.response(200, SubscriptionSchema, etag=True)
     def patch(self, body: dict[str, Any], tenant_id: str, subscription_id: str) -> Any:
         """Change a subscription."""
-        return services().subscriptions.change(tenant_id, _id(subscription_id), body)
+        check = precondition(SubscriptionSchema)
+        return services().subscriptions.change(
+            tenant_id, _id(subscription_id), body, check
+        )
 
     @needs(Permission.ADMINISTER)
+    @blp.conditional
     @blp.response(204)
     def delete(self, tenant_id: str, subscription_id: str) -> None:
         """Delete a subscription; what is pending at its endpoint is still sent."""
-        services().subscriptions.delete(tenant_id, _id(subscription_id))
+        check = precondition(SubscriptionSchema)
+        services().subscriptions.delete(tenant_id, _id(subscription_id), check)
 
 
 @blp.route(f"{_ROOT}/preview")

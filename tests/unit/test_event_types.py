@@ -1,0 +1,79 @@
+"""The catalogue: its schemas are schemas, and what was recorded keeps to them."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from ascwebhooks.domain import event_types
+from ascwebhooks.domain.event_fields import FIELDS
+from ascwebhooks.domain.event_types import CATALOGUE, DIALECT, Sender
+from ascwebhooks.errors import NotFound
+
+SAMPLES = files("ascwebhooks.embedded") / "sample_events.jsonl"
+
+
+def checked(found):
+    return jsonschema.Draft202012Validator(
+        found.schema,
+        format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+    )
+
+
+@pytest.mark.parametrize("found", CATALOGUE.values(), ids=CATALOGUE)
+def test_a_schema_is_one_and_its_example_keeps_to_it(found):
+    jsonschema.Draft202012Validator.check_schema(found.schema)
+    assert found.schema["$schema"] == DIALECT
+    checked(found).validate(found.example)
+    assert set(found.example) == set(found.schema["properties"])
+    assert found.description.endswith(".")
+
+
+@pytest.mark.parametrize("found", CATALOGUE.values(), ids=CATALOGUE)
+def test_a_schema_refuses_what_is_none(found):
+    """So that the tests beside this one show something."""
+    wrong = dict.fromkeys(found.example, object())
+    assert len(list(checked(found).iter_errors(wrong))) >= len(found.example)
+    assert not checked(found).is_valid({})
+    assert not checked(found).is_valid([])
+
+
+def test_every_recorded_event_keeps_to_its_types_schema():
+    seen = set()
+    for line in SAMPLES.read_text().splitlines():
+        event = json.loads(line)
+        found = CATALOGUE[event["type"]]
+        checked(found).validate(event["data"])
+        assert event["data"].keys() <= found.schema["properties"].keys()
+        seen.add(event["type"])
+    assert seen == {"request.completed", "request.failed", "policy.violation_blocked"}
+
+
+def test_every_field_is_used_and_prompts_are_in_none():
+    used = {name for each in CATALOGUE.values() for name in each.example}
+    assert used == set(FIELDS)
+    assert not used & {"prompt", "messages", "input", "output", "content", "answer"}
+
+
+def test_a_page_goes_on_where_the_last_one_ended():
+    whole = [each.type for each in event_types.page(after=None, limit=1_000)]
+    assert whole == sorted(CATALOGUE)
+    assert [each.type for each in event_types.page(after=whole[1], limit=2)] == whole[
+        2:4
+    ]
+    keys = event_types.page(after=None, limit=9, group="key")
+    assert {each.group for each in keys} == {"key"}
+    assert event_types.page(after=None, limit=9, group="ke") == []
+
+
+def test_what_the_catalogue_lacks_is_not_found():
+    with pytest.raises(NotFound, match=r"no event type 'a\.b'"):
+        event_types.find("a.b")
+
+
+def test_what_this_service_sends_is_told_from_what_gateways_send():
+    own = {each.type for each in CATALOGUE.values() if each.sender == Sender.SERVICE}
+    assert {each.partition(".")[0] for each in own} == {"endpoint", "delivery"}
