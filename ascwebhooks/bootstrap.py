@@ -35,11 +35,13 @@ from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
+from ascwebhooks.services.residency import Residency
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
@@ -62,6 +64,7 @@ from ascwebhooks.tasks.app import (
     App,
     deliver_queue,
     make_celery,
+    notices_bell,
     publisher,
     walkers_bell,
 )
@@ -106,7 +109,10 @@ class Parts:
     def uow(self) -> Callable[[], UnitOfWork]:
         """What opens transactions."""
         return partial(
-            UnitOfWork, make_sessions(self.engine), self.promise.before_commit
+            UnitOfWork,
+            make_sessions(self.engine),
+            self.promise.before_commit,
+            notices_bell(self.celery),
         )
 
     @cached_property
@@ -161,12 +167,9 @@ class Parts:
         )
         targets = Targets(sealing)
         secrets = Secrets(uow, sealing, os.urandom)
-        states = EndpointStates(
-            uow,
-            sealing,
-            ring=partial(rings.ring, whatever=True),
-            retention=self.retention,
-        )
+        ring_all = partial(rings.ring, whatever=True)
+        residency = Residency(ring=ring_all, retention=self.retention)
+        states = EndpointStates(uow, sealing, ring=ring_all, retention=self.retention)
         making = Making(secrets, entropy=os.urandom, allow_http=settings.allow_http)
         endpoints = Endpoints(
             uow,
@@ -229,6 +232,7 @@ class Parts:
             ),
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
+            notices=Notices(uow, acceptance.accept),
             previews=Previews(uow, sealing),
             subscriptions=Subscriptions(uow, os.urandom),
             maintenance=Maintenance(
@@ -251,7 +255,9 @@ class Parts:
             rings=rings,
             secrets=secrets,
             statistics=Statistics(uow),
-            tenants=Tenants(uow, states.end),
+            tenants=Tenants(
+                uow, end_endpoint=states.end, follow_regions=residency.follow
+            ),
             walking=Walking(uow, ring=rings.ring, retention=self.retention),
             make_ingestion=lambda: Ingestion(
                 self.stream(), acceptance, settings.ingest_batch

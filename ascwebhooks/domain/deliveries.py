@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -50,6 +51,19 @@ class Ordering(StrEnum):
 
     NONE = "none"
     FIFO = "fifo"
+
+
+class MailboxState(StrEnum):
+    """Whether an endpoint is served: its state, or that its region is not allowed.
+
+    Only what is ``ACTIVE`` is rung and leased.
+    """
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    BARRED = "barred"
 
 
 class ErrorClass(StrEnum):
@@ -105,6 +119,32 @@ class Outcome(msgspec.Struct, frozen=True):
     body_truncated: bool = False
     address: str | None = None
     timings: Timings = _NO_TIMINGS
+
+
+def mailbox_state(
+    state: EndpointState, region: str, allowed_regions: Collection[str]
+) -> MailboxState:
+    """Return whether an endpoint is served.
+
+    Args:
+        state: The endpoint's own.
+        region: Where it is served.
+        allowed_regions: Where its tenant may be.
+    """
+    if state in _OPEN and region not in allowed_regions:
+        return MailboxState.BARRED
+    return MailboxState(state.value)
+
+
+#: Why what is pending at such a mailbox is dead; None where it is not.
+DEAD_IN: Mapping[MailboxState, DeadReason | None] = {
+    MailboxState.ACTIVE: None,
+    MailboxState.PAUSED: None,
+    MailboxState.DISABLED: DeadReason.ENDPOINT_DISABLED,
+    MailboxState.DELETED: DeadReason.ENDPOINT_DELETED,
+    MailboxState.BARRED: DeadReason.RESIDENCY,
+}
+_OPEN = frozenset({EndpointState.ACTIVE, EndpointState.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)

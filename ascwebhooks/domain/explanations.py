@@ -68,7 +68,7 @@ _DEAD = {
     DeadReason.ENDPOINT_DISABLED: "The endpoint is or was disabled.",
     DeadReason.ENDPOINT_DELETED: "The endpoint was deleted.",
     DeadReason.EXPIRED: "It was still pending when retention was about to drop it.",
-    DeadReason.RESIDENCY: "The tenant may not be served in the endpoint's region.",
+    DeadReason.RESIDENCY: "The tenant did not allow the endpoint's region.",
     DeadReason.CRASHES_WORKER: "Sending it ended the worker, again and again.",
 }
 

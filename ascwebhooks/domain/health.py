@@ -21,7 +21,18 @@ BREAKER_OPEN_MAX = timedelta(minutes=15)
 #: Answers whose ``Retry-After`` is about the endpoint, not about one request.
 HOLDING_STATUSES = frozenset({429, 503})
 HOLD_MAX = timedelta(hours=24)
+#: No success for so long, so many failures at least, and one of them not long ago.
+FAILING_FOR = timedelta(days=5)
+FAILING_FAILURES = 10
+FAILED_LATELY = timedelta(hours=24)
 _HANGING = frozenset({ErrorClass.TIMEOUT, ErrorClass.CONNECT_TIMEOUT})
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint was disabled, as its ``disabled_reason`` says it."""
+
+    GONE = "gone"
+    FAILING = "failing"
 
 
 def streak(before: int, outcome: Outcome) -> int:
@@ -136,3 +147,26 @@ def is_slow(failures: int, outcomes: Iterable[Outcome]) -> bool:
         outcome.error in _HANGING or outcome.timings.total_ms >= SLOW_ANSWER_MS
         for outcome in outcomes
     )
+
+
+def is_failing(
+    failures: int,
+    failing_since: datetime | None,
+    last_failure_at: datetime | None,
+    now: datetime,
+) -> bool:
+    """Return whether an endpoint has failed for so long that it is to be disabled.
+
+    Args:
+        failures: How many there were in a row.
+        failing_since: When the first of them was; None if there are none.
+        last_failure_at: When the last one was.
+        now: By the same clock.
+
+    Source:
+        CONTRACT "A receiver gets": no success for 5 days, with at least 10
+        failures, one of them in the last 24 h.
+    """
+    if failing_since is None or last_failure_at is None or failures < FAILING_FAILURES:
+        return False
+    return now - failing_since >= FAILING_FOR and now - last_failure_at < FAILED_LATELY

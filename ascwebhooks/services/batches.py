@@ -217,7 +217,7 @@ class Batch:
         if not match.asked:
             # Data is read for filters alone.
             return Chosen(match.endpoints)
-        return choose(match, _facts(event, self._now))
+        return choose(match, facts_of(event, self._now))
 
     def _fan_out(self, event: Event, event_id: UUID, wanted: Sequence[UUID]) -> None:
         routes = self._routes[event.tenant_id]
@@ -299,7 +299,8 @@ class Batch:
         )
 
 
-def _facts(event: Event, arrival: datetime) -> Facts:
+def facts_of(event: Event, arrival: datetime) -> Facts:
+    """Return an event as filters see it; ``arrival`` stands in for a missing time."""
     return Facts(
         type=event.type,
         source=event.source,

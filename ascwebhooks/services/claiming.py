@@ -140,6 +140,7 @@ class Claiming:
             for job in jobs:
                 if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
                     uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
+                    uow.notices.dead_lettered([job.claimed.id])
                     visit.jobs.pop(job.claimed.id)
                     log.error("delivery_crashes_worker", **names(job))
             uow.commit()

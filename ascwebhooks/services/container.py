@@ -17,6 +17,7 @@ from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
+from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
@@ -45,6 +46,7 @@ class Services:
     keys: Keys
     maintenance: Maintenance
     metrics: Metrics
+    notices: Notices
     onboarding: Onboarding
     previews: Previews
     rejected_events: RejectedEvents

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.domain.deliveries import EndpointState, MailboxState
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.formats import Format, format_sent
@@ -120,7 +120,7 @@ class Deliveries:
                 raise Conflict("the delivery's endpoint is disabled; resume it first.")
             # The mailbox before the delivery, as everywhere; then the state holds.
             box = uow.mailboxes.lock([endpoint.id])[0]
-            if box.state not in (EndpointState.ACTIVE, EndpointState.PAUSED):
+            if box.state in (MailboxState.DISABLED, MailboxState.DELETED):
                 raise Conflict("the delivery's endpoint was disabled a moment ago.")
             if endpoint.region not in find_tenant(uow, tenant_id).allowed_regions:
                 raise Conflict(

@@ -8,22 +8,30 @@ from uuid import UUID
 
 import structlog
 
-from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason, EndpointState
+from ascwebhooks.domain import events, health, ids
+from ascwebhooks.domain.deliveries import (
+    DEAD_IN,
+    DeadReason,
+    EndpointState,
+    ErrorClass,
+    MailboxState,
+    mailbox_state,
+)
+from ascwebhooks.domain.health import DisabledReason
+from ascwebhooks.domain.ids import Window
+from ascwebhooks.domain.operations import Operation
 from ascwebhooks.errors import Conflict
 from ascwebhooks.services.described import Described, describe, find_endpoint, names
 from ascwebhooks.services.sealing import Sealing
-from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.services.tenants import find_tenant
+from ascwebhooks.storage.mailboxes import Due, Ended, Health
+from ascwebhooks.storage.models import Endpoint
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 #: So many pending deliveries are dead-lettered in one transaction.
 END_BATCH = 5_000
-_REASONS = {
-    EndpointState.DISABLED: DeadReason.ENDPOINT_DISABLED,
-    EndpointState.DELETED: DeadReason.ENDPOINT_DELETED,
-}
 
 
 class EndpointStates:
@@ -84,14 +92,24 @@ class EndpointStates:
     def disable(self, tenant_id: str, endpoint_id: UUID, reason: str) -> None:
         """Disable an endpoint for a reason; what is pending there is dead-lettered.
 
-        Disabling what is disabled or deleted already does nothing.
+        Disabling what is disabled or deleted already does nothing, and so does
+        disabling as ``failing`` what has had a success by now.
+
+        Args:
+            tenant_id: Whose.
+            endpoint_id: Which.
+            reason: ``gone``: it answered 410; ``failing``: see ``health.is_failing``.
         """
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = uow.endpoints.find(tenant_id, endpoint_id)
             if endpoint is None or endpoint.state == EndpointState.DISABLED:
                 return
+            box = uow.mailboxes.lock([endpoint_id])[0]
+            if reason == DisabledReason.FAILING and not _is_failing(box):
+                return
             endpoint.disabled_reason = reason
+            self._note_disabled(uow, endpoint, box)
             self.end(
                 uow,
                 tenant_id,
@@ -101,6 +119,34 @@ class EndpointStates:
             )
             uow.commit()
         log.warning("endpoint_disabled", reason=reason, **names(endpoint))
+
+    def disable_failing(self) -> int:
+        """Disable the endpoints that have failed for days; return how many it were.
+
+        Each in a transaction of its own, where it is looked at once more.
+        """
+        with self._uow() as uow:
+            found = uow.endpoints.failing(
+                health.FAILING_FAILURES, health.FAILING_FOR, health.FAILED_LATELY
+            )
+        for tenant_id, endpoint_id in found:
+            self.disable(tenant_id, endpoint_id, DisabledReason.FAILING)
+        return len(found)
+
+    def _note_disabled(self, uow: UnitOfWork, endpoint: Endpoint, box: Health) -> None:
+        last: tuple[int | None, str | None] = (410, ErrorClass.HTTP_STATUS)
+        if endpoint.disabled_reason != DisabledReason.GONE:
+            window = ids.window(box.seen_at, self._retention)
+            last = uow.deliveries.last_failure(endpoint.tenant_id, endpoint.id, window)
+        since = box.failing_since
+        facts = {
+            "reason": endpoint.disabled_reason,
+            "consecutive_failures": box.consecutive_failures,
+            "first_failed_at": None if since is None else events.iso(since),
+            "last_status": last[0],
+            "last_error": last[1],
+        }
+        uow.notices.add(Operation.DISABLED, endpoint.tenant_id, endpoint.id, facts)
 
     def end(
         self,
@@ -118,13 +164,18 @@ class EndpointStates:
         by ``end_the_rest``: nobody waits for the tenant's row meanwhile.
         """
         endpoint = find_endpoint(uow, tenant_id, endpoint_id)
-        uow.mailboxes.lock([endpoint_id])
-        uow.mailboxes.set_state(endpoint_id, state)
-        window = ids.window(uow.now(), self._retention)
-        uow.deliveries.end_pending(tenant_id, endpoint_id, reason, window, END_BATCH)
         endpoint.state = state
         if state is EndpointState.DELETED:
             endpoint.deleted_at = uow.now()
+        # Now: whether anybody is told of the dead letters depends on it.
+        uow.flush()
+        uow.mailboxes.lock([endpoint_id])
+        uow.mailboxes.set_state(endpoint_id, state)
+        window = ids.window(uow.now(), self._retention)
+        ended = uow.deliveries.end_pending(
+            tenant_id, endpoint_id, reason, window, END_BATCH
+        )
+        uow.notices.dead_lettered(ended)
 
     def end_the_rest(self) -> int:
         """Dead-letter what is still pending at endpoints that take no part any more.
@@ -136,19 +187,27 @@ class EndpointStates:
             window = ids.window(uow.now(), self._retention)
             left = uow.mailboxes.ended(window)
         for each in left:
-            reason = _REASONS[EndpointState(each.state)]
             done = END_BATCH
             while done == END_BATCH:
-                with self._uow() as uow:
-                    uow.mailboxes.lock([each.endpoint_id])
-                    done = uow.deliveries.end_pending(
-                        each.tenant_id, each.endpoint_id, reason, window, END_BATCH
-                    )
-                    uow.commit()
+                done = self._end_more(each, window)
                 ended += done
         if ended:
             log.info("deliveries_of_ended_endpoints_ended", deliveries=ended)
         return ended
+
+    def _end_more(self, left: Ended, window: Window) -> int:
+        with self._uow() as uow:
+            # Under the lock: it may have been resumed, or its region allowed again.
+            box = uow.mailboxes.lock([left.endpoint_id])[0]
+            reason = DEAD_IN[MailboxState(box.state)]
+            if reason is None:
+                return 0
+            ended = uow.deliveries.end_pending(
+                left.tenant_id, left.endpoint_id, reason, window, END_BATCH
+            )
+            uow.notices.dead_lettered(ended)
+            uow.commit()
+        return len(ended)
 
     def pause(self, tenant_id: str, endpoint_id: UUID) -> Described:
         """Pause an endpoint: its deliveries wait.
@@ -163,7 +222,7 @@ class EndpointStates:
             if endpoint.state == EndpointState.DISABLED:
                 raise Conflict("the endpoint is disabled; resume enables it.")
             endpoint.state = EndpointState.PAUSED
-            uow.mailboxes.set_state(endpoint_id, EndpointState.PAUSED)
+            uow.mailboxes.set_state(endpoint_id, _place(uow, endpoint))
             uow.commit()
             log.info("endpoint_paused", **names(endpoint))
             return describe(uow, self._sealing, tenant_id, [endpoint])[0]
@@ -171,17 +230,39 @@ class EndpointStates:
     def resume(self, tenant_id: str, endpoint_id: UUID) -> Described:
         """Resume a paused endpoint, or enable a disabled one.
 
+        Where its tenant does not allow its region, it is served once that changes.
+
         Raises:
             NotFound: If the tenant has no such endpoint.
         """
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
+            if endpoint.state == EndpointState.DISABLED:
+                facts = {"reason": endpoint.disabled_reason}
+                uow.notices.add(Operation.ENABLED, tenant_id, endpoint_id, facts)
             endpoint.state = EndpointState.ACTIVE
             endpoint.disabled_reason = None
-            uow.mailboxes.set_state(endpoint_id, EndpointState.ACTIVE)
+            place = _place(uow, endpoint)
+            uow.mailboxes.set_state(endpoint_id, place)
             uow.mailboxes.forget_failures(endpoint_id)
-            uow.after_commit(lambda: self._ring([Due(endpoint_id, endpoint.region)]))
+            if place is MailboxState.ACTIVE:
+                due = [Due(endpoint_id, endpoint.region)]
+                uow.after_commit(lambda: self._ring(due))
             uow.commit()
             log.info("endpoint_resumed", **names(endpoint))
             return describe(uow, self._sealing, tenant_id, [endpoint])[0]
+
+
+def _place(uow: UnitOfWork, endpoint: Endpoint) -> MailboxState:
+    """Return whether an endpoint is served, by its state and its tenant's regions."""
+    tenant = find_tenant(uow, endpoint.tenant_id)
+    return mailbox_state(
+        EndpointState(endpoint.state), endpoint.region, tenant.allowed_regions
+    )
+
+
+def _is_failing(box: Health) -> bool:
+    return health.is_failing(
+        box.consecutive_failures, box.failing_since, box.last_failure_at, box.seen_at
+    )

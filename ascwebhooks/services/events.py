@@ -12,6 +12,7 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Kept
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.operations import SOURCE
 from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
@@ -114,7 +115,7 @@ class Events:
             {
                 "specversion": "1.0",
                 "id": source_id,
-                "source": "/ascwebhooks",
+                "source": SOURCE,
                 "type": "endpoint.test",
                 "subject": shown,
                 "time": events.iso(now),

@@ -83,19 +83,21 @@ class Maintenance:
             self._drop(day)
 
     def forget(self) -> None:
-        """Delete what is past its time: dedupe keys, rejected events, kept answers."""
+        """Delete what is past its time: dedupe keys, rejected events, answers kept."""
         with self._uow() as uow:
             now = uow.now()
             keys = uow.events.forget_keys(now, self._dedupe)
             rejected = uow.rejected_events.purge(ids.lowest(now - self._retention))
             answers = uow.idempotency.forget(now - LIFE)
+            notices = uow.notices.forget(now - self._retention)
             uow.commit()
-        if keys or rejected or answers:
+        if keys or rejected or answers or notices:
             log.info(
                 "rows_forgotten",
                 event_keys=keys,
                 rejected_events=rejected,
                 idempotency_keys=answers,
+                notices=notices,
             )
 
     def _expire(self, now: datetime) -> None:
@@ -104,8 +106,10 @@ class Maintenance:
         expired = _EXPIRE_BATCH
         while expired == _EXPIRE_BATCH:
             with self._uow() as uow:
-                expired = uow.deliveries.expire(before, _EXPIRE_BATCH)
+                ended = uow.deliveries.expire(before, _EXPIRE_BATCH)
+                uow.notices.dead_lettered(ended)
                 uow.commit()
+            expired = len(ended)
             if expired:
                 log.warning("deliveries_expired", deliveries=expired)
 

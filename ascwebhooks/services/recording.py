@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 ATTEMPT_TABLE = "attempt"
 # Python 3.11 finds a member of an enum by running Python code each time.
-_DELIVERED = Status.DELIVERED
+_DELIVERED, _DEAD = Status.DELIVERED, Status.DEAD_LETTERED
 #: A mailbox that is well is written at most so often.
 _SUCCESS_GRAIN_S = 10.0
 
@@ -223,6 +223,7 @@ class Recording:
                     gone[claimed.endpoint_id] = owner
         moved = uow.claims.failed(sorted(failures))
         statuses = {f.id: Status(f.status) for f in failures if f.id in moved}
+        uow.notices.dead_lettered([k for k, v in statuses.items() if v is _DEAD])
         for code, delivery_ids in sorted(delivered.items()):
             done = uow.claims.delivered(sorted(delivery_ids), code, now)
             moved |= done

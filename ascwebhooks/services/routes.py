@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain import filters
-from ascwebhooks.domain.deliveries import DeadReason, EndpointState, Ordering
+from ascwebhooks.domain.deliveries import (
+    DEAD_IN,
+    DeadReason,
+    EndpointState,
+    MailboxState,
+    Ordering,
+    mailbox_state,
+)
 from ascwebhooks.domain.matching import Matcher, Subscription
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -30,13 +37,13 @@ class Route(NamedTuple):
     in_order: bool
 
 
-def _route(region: str, state: EndpointState, ordering: str) -> Route:
-    disabled = state is EndpointState.DISABLED
+def _route(row: Any) -> Route:
+    state = mailbox_state(EndpointState(row.state), row.region, row.allowed_regions)
     return Route(
-        region,
-        DeadReason.ENDPOINT_DISABLED if disabled else None,
-        may_ring=state is EndpointState.ACTIVE,
-        in_order=ordering == Ordering.FIFO,
+        row.region,
+        DEAD_IN[state],
+        may_ring=state is MailboxState.ACTIVE,
+        in_order=row.ordering == Ordering.FIFO,
     )
 
 
@@ -95,8 +102,7 @@ class Routes:
         wanted: dict[str, list[Subscription]] = defaultdict(list)
         endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
         for row in uow.endpoints.routes(list(versions)):
-            route = _route(row.region, EndpointState(row.state), row.ordering)
-            endpoints[row.tenant_id][row.id] = route
+            endpoints[row.tenant_id][row.id] = _route(row)
             wanted[row.tenant_id].append(_prepared(row))
         fresh = {
             each: TenantRoutes(version, Matcher(wanted[each]), endpoints[each])

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids, signing
+from ascwebhooks.domain.operations import Operation
 from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services.described import (
@@ -83,6 +84,11 @@ class Secrets:
             endpoint.signature = signature or endpoint.signature
             row, secret = self.new(uow, endpoint)
             uow.endpoints.add_secret(row)
+            facts = {
+                "signature": endpoint.signature,
+                "overlap_s": int(overlap.total_seconds()),
+            }
+            uow.notices.add(Operation.SECRET_ROTATED, tenant_id, endpoint_id, facts)
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
         log.info("endpoint_secret_rotated", **names(endpoint))

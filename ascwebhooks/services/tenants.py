@@ -22,11 +22,20 @@ class Tenants:
     def __init__(
         self,
         uow: Callable[[], UnitOfWork],
+        *,
         end_endpoint: Callable[[UnitOfWork, str, Any, EndpointState, DeadReason], None],
+        follow_regions: Callable[[UnitOfWork, Tenant], None],
     ) -> None:
-        """Take what ends an endpoint, for tenants that are deleted."""
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            end_endpoint: Ends an endpoint, for tenants that are deleted.
+            follow_regions: Draws the conclusions when allowed regions change.
+        """
         self._uow = uow
         self._end_endpoint = end_endpoint
+        self._follow_regions = follow_regions
 
     def create(
         self,
@@ -91,6 +100,9 @@ class Tenants:
     ) -> Tenant:
         """Change ``name``, ``home_region`` or ``allowed_regions``.
 
+        Endpoints in a region that is no longer allowed are not served any more;
+        what is pending there is dead-lettered (``services.residency``).
+
         Args:
             tenant_id: Whose.
             changes: By these names.
@@ -108,6 +120,8 @@ class Tenants:
             for name, value in changes.items():
                 setattr(tenant, name, value)
             _check_regions(tenant.home_region, tenant.allowed_regions)
+            if "allowed_regions" in changes:
+                self._follow_regions(uow, tenant)
             uow.commit()
             return tenant
 
@@ -128,6 +142,9 @@ class Tenants:
             tenant = find_tenant(uow, tenant_id)
             if check is not None:
                 check(tenant)
+            # First: nobody is to be told of the dead letters any more.
+            uow.tenants.delete(tenant, uow.now())
+            uow.flush()
             for endpoint_id in sorted(uow.endpoints.all_ids(tenant_id)):
                 self._end_endpoint(
                     uow,
@@ -136,7 +153,6 @@ class Tenants:
                     EndpointState.DELETED,
                     DeadReason.ENDPOINT_DELETED,
                 )
-            uow.tenants.delete(tenant, uow.now())
             uow.commit()
 
 

@@ -16,7 +16,6 @@ from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.arrays import uuids
 from ascwebhooks.storage.delivery_filters import conditions
 from ascwebhooks.storage.models import Attempt, Delivery
-from ascwebhooks.storage.results import affected
 
 _PENDING = text(
     "SELECT id FROM delivery WHERE endpoint_id = :endpoint AND tenant_id = :tenant"
@@ -49,7 +48,12 @@ _PUT_IN_ORDER = text(
 _END = text(
     "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
     " completed_at = clock_timestamp()"
-    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending' RETURNING id"
+)
+_WAITING = text(
+    "SELECT last_status_code, last_error FROM delivery WHERE endpoint_id = :endpoint"
+    " AND tenant_id = :tenant AND status = 'pending' AND attempt_count > 0"
+    " AND id >= :low AND id < :high ORDER BY next_attempt_at DESC LIMIT 1"
 )
 
 
@@ -176,17 +180,29 @@ class DeliveryRepository:
         reason: DeadReason,
         window: Window,
         limit: int,
-    ) -> int:
-        """Dead-letter what is pending at an endpoint; return how much it was."""
+    ) -> Sequence[UUID]:
+        """Dead-letter what is pending at an endpoint; return which it were."""
         given = {"endpoint": endpoint_id, "tenant": tenant_id, "limit": limit}
         chosen = self._session.execute(_PENDING, {**window._asdict(), **given})
         done = self._session.execute(
             _END, {"ids": uuids(chosen.scalars()), "reason": reason.value}
         )
-        return affected(done)
+        return done.scalars().all()
 
-    def expire(self, before: UUID, limit: int) -> int:
-        """Dead-letter what is pending and about to be dropped; return how much."""
+    def last_failure(
+        self, tenant_id: str, endpoint_id: UUID, window: Window
+    ) -> tuple[int | None, str | None]:
+        """Return how an attempt failed at an endpoint: its status and error.
+
+        That of the delivery that waits longest for its next attempt, which is as a
+        rule the one that failed last; None and None if none waits.
+        """
+        given = {"endpoint": endpoint_id, "tenant": tenant_id}
+        row = self._session.execute(_WAITING, {**window._asdict(), **given}).first()
+        return (None, None) if row is None else (row[0], row[1])
+
+    def expire(self, before: UUID, limit: int) -> Sequence[UUID]:
+        """Dead-letter what is pending and about to be dropped; return which."""
         chosen = (
             select(Delivery.id)
             .where(Delivery.id < before, Delivery.status == Status.PENDING)
@@ -205,7 +221,7 @@ class DeliveryRepository:
                 )
                 .execution_options(synchronize_session=False)
             )
-        return len(found)
+        return found
 
     def counts(self, window: Window) -> dict[str, int]:
         """Return how many deliveries there are of each status."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,8 +22,8 @@ from ascwebhooks.storage.models import (
 # Endpoints without a subscription too: a test event is sent to any.
 _ROUTES = text(
     "SELECT e.tenant_id, e.id, s.id AS subscription_id, s.event_types, s.filter,"
-    " e.region, e.state, e.ordering"
-    " FROM endpoint e LEFT JOIN subscription s"
+    " e.region, e.state, e.ordering, t.allowed_regions"
+    " FROM endpoint e JOIN tenant t ON t.id = e.tenant_id LEFT JOIN subscription s"
     " ON s.tenant_id = e.tenant_id AND s.endpoint_id = e.id AND s.enabled"
     " WHERE e.tenant_id = ANY(:tenants) AND e.deleted_at IS NULL"
 )
@@ -38,6 +38,22 @@ _TARGETS = text(
 )
 
 
+# Locked before anything is done about it; the caller has locked the tenant.
+_ASTRAY = text(
+    "SELECT m.endpoint_id, m.region, e.state FROM mailbox m JOIN endpoint e"
+    " ON e.tenant_id = m.tenant_id AND e.id = m.endpoint_id"
+    " WHERE m.tenant_id = :tenant AND m.state IN ('active', 'paused', 'barred')"
+    " AND (m.state = 'barred') = (m.region = ANY(:regions))"
+    " ORDER BY m.endpoint_id FOR UPDATE OF m"
+)
+_FAILING = text(
+    "SELECT tenant_id, endpoint_id FROM mailbox WHERE state = 'active'"
+    " AND consecutive_failures >= :failures"
+    " AND failing_since <= clock_timestamp() - :long"
+    " AND last_failure_at > clock_timestamp() - :lately ORDER BY endpoint_id"
+)
+
+
 class Added(NamedTuple):
     """A new endpoint with all that belongs to it."""
 
@@ -49,6 +65,14 @@ class Added(NamedTuple):
     def parts(self) -> list[Base]:
         """Return what belongs to it, to be added after it."""
         return [each for each in self[1:] if each is not None]
+
+
+class Astray(NamedTuple):
+    """An endpoint whose mailbox is barred and need not be, or the reverse."""
+
+    endpoint_id: UUID
+    region: str
+    own_state: EndpointState
 
 
 class EndpointRepository:
@@ -164,6 +188,30 @@ class EndpointRepository:
     def targets(self, endpoint_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         """Return endpoints, deleted ones too, with their secrets in force."""
         return self._session.execute(_TARGETS, {"ids": list(endpoint_ids)}).all()
+
+    def astray(self, tenant_id: str, regions: Sequence[str]) -> list[Astray]:
+        """Return the barred that need not be so, and the others that must; locked.
+
+        Args:
+            tenant_id: Whose.
+            regions: The tenant's allowed regions.
+        """
+        given = {"tenant": tenant_id, "regions": list(regions)}
+        rows = self._session.execute(_ASTRAY, given)
+        return [Astray(row[0], row[1], EndpointState(row[2])) for row in rows]
+
+    def failing(
+        self, failures: int, long: timedelta, lately: timedelta
+    ) -> list[tuple[str, UUID]]:
+        """Return active endpoints, as (tenant, endpoint), that fail and fail.
+
+        Args:
+            failures: So often in a row, at least.
+            long: For so long, at least.
+            lately: And once in so long, at least.
+        """
+        given = {"failures": failures, "long": long, "lately": lately}
+        return [(row[0], row[1]) for row in self._session.execute(_FAILING, given)]
 
     def count_active(self) -> int:
         """Return how many endpoints are active."""

@@ -194,7 +194,7 @@ _ENDED = text(
     "SELECT m.endpoint_id, m.tenant_id, m.state FROM mailbox m CROSS JOIN LATERAL"
     " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
     " AND d.status = 'pending' AND d.id >= :low AND d.id < :high LIMIT 1) left_over"
-    " WHERE m.state IN ('disabled', 'deleted')"
+    " WHERE m.state IN ('disabled', 'deleted', 'barred')"
 )
 
 
@@ -252,7 +252,7 @@ class MailboxRepository:
         return [Due(*row) for row in rows]
 
     def ended(self, window: Window) -> list[Ended]:
-        """Return the disabled and deleted endpoints where something is pending."""
+        """Return who is disabled, deleted or barred, with something pending there."""
         return [Ended(*row) for row in self._session.execute(_ENDED, window._asdict())]
 
     def due_again(self, past: timedelta, window: Window) -> list[Due]:
@@ -266,7 +266,7 @@ class MailboxRepository:
         return [Due(*row) for row in rows]
 
     def set_state(self, endpoint_id: UUID, state: str) -> None:
-        """Copy an endpoint's state, so that ringing and leasing need no join."""
+        """Say whether an endpoint is served (``domain.deliveries.mailbox_state``)."""
         self._session.execute(
             update(Mailbox)
             .where(Mailbox.endpoint_id == endpoint_id)

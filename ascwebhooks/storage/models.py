@@ -17,6 +17,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -155,7 +156,8 @@ class Mailbox(Base):
 
     Narrow and unpartitioned, with room in each page, because it is the row that
     is written most often.  Region, state and ordering are copies of the endpoint's,
-    so that ringing and leasing need no join.
+    so that ringing and leasing need no join; ``state`` is ``barred`` instead while
+    the tenant does not allow the region (``domain.deliveries``).
 
     ``held_until``: the receiver asked for a pause (Retry-After).
     ``breaker_openings``: how often in a row the breaker opened; 0 is closed.
@@ -401,6 +403,26 @@ class Replay(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
     finished_at: Mapped[datetime | None]
+
+
+class Notice(Base):
+    """What happened to an endpoint or a delivery, until an event is made of it.
+
+    ``key`` is that event's id, ``due_at`` when making it is to be tried.
+    """
+
+    __tablename__ = "notice"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    key: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid())
+    tenant_id: Mapped[str]
+    type: Mapped[str]
+    endpoint_id: Mapped[UUID]
+    delivery_id: Mapped[UUID | None]
+    event_id: Mapped[UUID | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    due_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
 class IdempotencyKey(Base):

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.models import Endpoint, Subscription
 
-# A glob as LIKE has it; what means something to LIKE is escaped first.
-_TAKES = text(
+# Whether a subscription takes ``:event_type``.  A glob as LIKE has it; what means
+# something to LIKE is escaped first.
+TAKES = (
     "EXISTS (SELECT FROM unnest(subscription.event_types) AS t(pattern)"
     " WHERE t.pattern = :event_type OR :event_type LIKE"
     r" replace(regexp_replace(t.pattern, '([\\%_])', '\\\1', 'g'), '*', '%'))"
@@ -57,7 +58,7 @@ class SubscriptionRepository:
         if endpoint_id is not None:
             query = query.where(Subscription.endpoint_id == endpoint_id)
         if event_type is not None:
-            query = query.where(_TAKES.bindparams(event_type=event_type))
+            query = query.where(text(TAKES).bindparams(event_type=event_type))
         if after is not None:
             query = query.where(Subscription.id < after)
         return self._session.scalars(

@@ -24,6 +24,7 @@ from ascwebhooks.storage.gauges import GaugeRepository
 from ascwebhooks.storage.idempotency import IdempotencyRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
+from ascwebhooks.storage.notices import NoticeRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
@@ -58,9 +59,18 @@ class UnitOfWork:
         self,
         sessions: Sessions,
         before_commit: Callable[[Session], None] = lambda _: None,
+        noticed: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            sessions: Opens the session.
+            before_commit: Has the last word in each transaction.
+            noticed: Called after a commit that left notices; returns at once.
+        """
         self._sessions = sessions
         self._before_commit = before_commit
+        self._noticed = noticed
         self._hooks: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -72,6 +82,7 @@ class UnitOfWork:
         self.deliveries = DeliveryRepository(session)
         self.claims = ClaimRepository(session)
         self.mailboxes = MailboxRepository(session)
+        self.notices = NoticeRepository(session)
         self.rejected_events = RejectedEventRepository(session)
         self.keys = ApiKeyRepository(session)
         self.data_keys = DataKeyRepository(session)
@@ -124,6 +135,8 @@ class UnitOfWork:
         self._before_commit(self._session)
         self._session.commit()
         hooks, self._hooks = self._hooks, []
+        if self.notices.added:
+            hooks.append(self._noticed)
         for hook in hooks:
             try:
                 hook()

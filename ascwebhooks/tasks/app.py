@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, Concatenate, ParamSpec, cast
@@ -23,6 +25,9 @@ MAINTENANCE_QUEUE = "maintenance"
 #: A ring that nobody took in this time is worth nothing: the sweeper rang again.
 RING_EXPIRES_S = 30
 _WALK = "ascwebhooks.tasks.maintenance.walk_replays"
+_TELL = "ascwebhooks.tasks.maintenance.tell_notices"
+#: Dead letters may be recorded twenty times a second; beat finds what is not rung for.
+_TELL_GRAIN_S = 0.2
 
 
 def deliver_queue(region: str, *, slow: bool) -> str:
@@ -116,10 +121,12 @@ def _schedule() -> dict[str, dict[str, Any]]:
     every = {
         "ring_retries": 1.0,
         "walk_replays": 1.0,
+        "tell_notices": 1.0,
         "sweep": 10.0,
         "end_the_rest": 10.0,
         "sum_up": 10.0,
         "sum_up_hours": 60.0,
+        "disable_failing": 60.0,
         "keep_partitions": 600.0,
         "forget": 3600.0,
     }
@@ -162,18 +169,36 @@ def publisher(app: Celery) -> Callable[[Sequence[UUID], str, bool], None]:
 
 
 def walkers_bell(app: App) -> Callable[[], None]:
-    """Return what asks for a walker of replays, and returns at once.
+    """Return what asks for a walker of replays, and returns at once."""
+    return _bell(app, _WALK)
 
-    A broker that is frozen blocks a publish for seconds, and losing this one is
-    harmless: beat asks each second.
+
+def notices_bell(app: App) -> Callable[[], None]:
+    """Return what asks for notices to be told, now and then, and returns at once."""
+    ring, rung = _bell(app, _TELL), [-math.inf]
+
+    def now_and_then() -> None:
+        now = time.monotonic()
+        if now - rung[0] >= _TELL_GRAIN_S:
+            rung[0] = now
+            ring()
+
+    return now_and_then
+
+
+def _bell(app: App, name: str) -> Callable[[], None]:
+    """Return what asks for maintenance that beat asks for each second too.
+
+    In a thread: a broker that is frozen blocks a publish for seconds, and losing
+    this one is harmless.
     """
 
     def publish() -> None:
         try:
             app.send_task(
-                _WALK, queue=MAINTENANCE_QUEUE, expires=RING_EXPIRES_S, retry=False
+                name, queue=MAINTENANCE_QUEUE, expires=RING_EXPIRES_S, retry=False
             )
         except Exception as error:  # noqa: BLE001 - a thread's edge
-            log.warning("walkers_not_rung", error=repr(error))
+            log.warning("maintenance_not_rung", task=name, error=repr(error))
 
-    return lambda: Thread(target=publish, name="walkers-bell", daemon=True).start()
+    return lambda: Thread(target=publish, name="bell", daemon=True).start()

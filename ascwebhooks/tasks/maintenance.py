@@ -51,3 +51,15 @@ def sum_up(self: ServiceTask) -> None:
 def sum_up_hours(self: ServiceTask) -> None:
     """Sum up minutes to hours, and forget old ones."""
     self.services.statistics.sum_up_hours()
+
+
+@task()
+def tell_notices(self: ServiceTask) -> None:
+    """Make events of what happened to endpoints and deliveries."""
+    self.services.notices.tell()
+
+
+@task()
+def disable_failing(self: ServiceTask) -> None:
+    """Disable the endpoints that have failed for days."""
+    self.services.endpoint_states.disable_failing()
