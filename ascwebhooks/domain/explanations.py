@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason, EndpointState, Status
+from ascwebhooks.domain.deliveries import DeadReason, MailboxState, Status
 from ascwebhooks.domain.health import Standing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Matcher, Subscription
@@ -53,13 +53,18 @@ class Explanation:
 
 
 _WAITING = {
-    EndpointState.PAUSED: (
+    MailboxState.PAUSED: (
         Result.PAUSED,
         "The endpoint is paused; the delivery waits until it is resumed.",
     ),
-    EndpointState.DISABLED: (
+    MailboxState.DISABLED: (
         Result.DISABLED,
         "The endpoint is disabled; the delivery waits until it is enabled.",
+    ),
+    MailboxState.BARRED: (
+        Result.PENDING,
+        "The tenant does not allow the endpoint's region; the delivery is about to"
+        " become a dead letter.",
     ),
 }
 _DEAD = {
@@ -85,22 +90,28 @@ class Flow:
     now: datetime
 
 
-def of_delivery(delivery: Any, endpoint: Any, flow: Flow | None = None) -> Explanation:
+def of_delivery(
+    delivery: Any, endpoint: Any, place: MailboxState, flow: Flow | None = None
+) -> Explanation:
     """Return what became of an event at an endpoint that it was meant for.
 
     Args:
         delivery: Its row.
         endpoint: The endpoint's row.
+        place: Whether the endpoint is served.
         flow: How the endpoint stands; of interest while the delivery is pending.
     """
     status = Status(delivery.status)
     common = {"endpoint_id": endpoint.id, "delivery_id": delivery.id}
     if status is Status.PENDING:
-        return _pending(delivery, EndpointState(endpoint.state), flow, common)
+        return _pending(delivery, place, flow, common)
     reason = delivery.dead_reason and DeadReason(delivery.dead_reason)
+    detail = _DEAD[reason] if reason else _ENDED[status]
+    if reason is DeadReason.RESIDENCY:
+        detail += _now(place, endpoint.region)
     return Explanation(
         outcome=Result(status.value),
-        detail=_DEAD[reason] if reason else _ENDED[status],
+        detail=detail,
         at=delivery.completed_at,
         reason=reason,
         error=None if status is Status.DELIVERED else delivery.last_error,
@@ -115,8 +126,16 @@ _ENDED = {
 }
 
 
+def _now(place: MailboxState, region: str) -> str:
+    if place is MailboxState.BARRED:
+        return f" Nor does it now: {region!r}."
+    if place in (MailboxState.ACTIVE, MailboxState.PAUSED):
+        return f" It does now ({region!r}): retry or replay the delivery."
+    return ""
+
+
 def _pending(
-    delivery: Any, state: EndpointState, flow: Flow | None, common: Mapping[str, Any]
+    delivery: Any, state: MailboxState, flow: Flow | None, common: Mapping[str, Any]
 ) -> Explanation:
     made = delivery.attempt_count
     next_at = delivery.next_attempt_at

@@ -9,10 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from ascwebhooks.domain import explanations
-from ascwebhooks.domain.deliveries import Ordering, Status
+from ascwebhooks.domain.deliveries import (
+    EndpointState,
+    Ordering,
+    Status,
+    mailbox_state,
+)
 from ascwebhooks.domain.explanations import Explanation, Flow
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.services.described import standing
+from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Endpoint, Event
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -55,8 +61,14 @@ def explain(
     ]
     room = limit - len(reached)
     flows = _flows(uow, [each for each in reached if _waits(sent[each.id])], window)
+    regions = find_tenant(uow, event.tenant_id).allowed_regions
     items = [
-        explanations.of_delivery(sent[each.id], each, flows.get(each.id))
+        explanations.of_delivery(
+            sent[each.id],
+            each,
+            mailbox_state(EndpointState(each.state), each.region, regions),
+            flows.get(each.id),
+        )
         for each in reached
     ]
     items += _not_sent(uow, event, others[:room])

@@ -164,6 +164,11 @@ NARROW = [
     ("deliveries.attempts", lambda u: u.deliveries.attempts(LONG_AGO), 1),
     ("deliveries.of_event", lambda u: u.deliveries.of_event("acme", LONG_AGO), 1),
     ("deliveries.cancel", lambda u: u.deliveries.cancel("acme", LONG_AGO), 1),
+    (
+        "notices.dead_lettered",
+        lambda u: u.notices.dead_lettered([TODAY, LONG_AGO]),
+        2,
+    ),
     ("replays.by_ids", lambda u: u.replays.by_ids("acme", [TODAY, LONG_AGO]), 2),
     (
         "replays.reopen",
@@ -232,6 +237,11 @@ WIDE = [
             "acme", ENDPOINT, DeadReason.ENDPOINT_DELETED, WINDOW, 1_000
         ),
     ),
+    (
+        "deliveries.last_failure",
+        lambda u: u.deliveries.last_failure("acme", ENDPOINT, WINDOW),
+    ),
+    ("mailboxes.ended", lambda u: u.mailboxes.ended(WINDOW)),
     ("deliveries.counts", lambda u: u.deliveries.counts(WINDOW)),
     (
         "replays.outcome by filter",

@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ascwebhooks.domain.deliveries import (
+    DEAD_IN,
     DeadReason,
+    EndpointState,
     ErrorClass,
+    MailboxState,
     Outcome,
     Status,
     decide,
+    mailbox_state,
 )
 from ascwebhooks.domain.retry import RetryPolicy
 
@@ -107,3 +111,28 @@ def test_every_decision_is_whole(outcome, step, spread):
     assert decision.status is not Status.CANCELLED
     if decision.retry_in is not None:
         assert step <= len(POLICY.delays)
+
+
+@pytest.mark.parametrize(
+    ("state", "region", "expected"),
+    [
+        ("active", "eu", "active"),
+        ("active", "us", "barred"),
+        ("paused", "eu", "paused"),
+        ("paused", "us", "barred"),
+        ("disabled", "eu", "disabled"),
+        ("disabled", "us", "disabled"),
+        ("deleted", "us", "deleted"),
+    ],
+)
+def test_whose_region_is_not_allowed_is_barred_unless_it_has_ended(
+    state, region, expected
+):
+    found = mailbox_state(EndpointState(state), region, ["eu", "default"])
+    assert found is MailboxState(expected)
+
+
+def test_what_waits_at_a_mailbox_that_is_not_served_is_dead_for_a_reason():
+    assert set(DEAD_IN) == set(MailboxState)
+    waiting = {state for state, reason in DEAD_IN.items() if reason is None}
+    assert waiting == {MailboxState.ACTIVE, MailboxState.PAUSED}

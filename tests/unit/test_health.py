@@ -145,3 +145,25 @@ def test_the_longest_pause_that_was_asked_for_counts():
 )
 def test_who_belongs_with_the_slow_ones(failures, outcomes, slow):
     assert health.is_slow(failures, outcomes) is slow
+
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+DAYS, HOURS, MOMENT = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("failures", "since", "last", "failing"),
+    [
+        pytest.param(10, 5 * DAYS, 0 * HOURS, True, id="just so"),
+        pytest.param(900, 40 * DAYS, 24 * HOURS - MOMENT, True, id="for long"),
+        pytest.param(9, 40 * DAYS, 1 * HOURS, False, id="one failure fewer"),
+        pytest.param(900, 5 * DAYS - MOMENT, 1 * HOURS, False, id="a moment early"),
+        pytest.param(900, 40 * DAYS, 24 * HOURS, False, id="nothing was tried lately"),
+        pytest.param(0, None, 1 * HOURS, False, id="it succeeded"),
+        pytest.param(10, 5 * DAYS, None, False, id="it never failed"),
+    ],
+)
+def test_who_has_failed_for_days(failures, since, last, failing):
+    """CONTRACT: no success for 5 days, 10 failures, one of them in the last 24 h."""
+    moments = [None if ago is None else NOW - ago for ago in (since, last)]
+    assert health.is_failing(failures, *moments, NOW) is failing
