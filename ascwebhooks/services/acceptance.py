@@ -74,7 +74,8 @@ class Acceptance:
 
         Args:
             raws: CloudEvents in JSON, one each.
-            via: How they came: ``stream``, ``http``, ``test`` or ``resubmit``.
+            via: How they came: ``stream``, ``http``, ``test``, ``resubmit`` or
+                ``operations``.
             tenant_id: The only tenant whose events are taken; any if None.
             only: The one endpoint that gets them, instead of those subscribed.
             resubmits: The rejected event that the one event here was; it goes if

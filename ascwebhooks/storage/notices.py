@@ -40,16 +40,17 @@ _ADD = text(
     "INSERT INTO notice (tenant_id, type, endpoint_id, facts)"
     " VALUES (:tenant, :type, :endpoint, CAST(:facts AS jsonb))"
 )
-# The rows as they stand now, after the change, in the same transaction.
+# The rows as they stand now, after the change, in the same transaction.  With a limit
+# in it, the planner looks at the subscriptions of these tenants alone.
 _DEAD = text(
     "WITH dead AS (SELECT * FROM delivery WHERE id = ANY(CAST(:ids AS uuid[]))"
     " AND status = 'dead_lettered' AND NOT event_type = ANY(:operational)),"
-    " wanting AS (SELECT DISTINCT subscription.tenant_id FROM subscription"
-    " JOIN endpoint e ON e.tenant_id = subscription.tenant_id"
-    " AND e.id = subscription.endpoint_id AND e.deleted_at IS NULL"
-    " JOIN tenant t ON t.id = subscription.tenant_id AND t.deleted_at IS NULL"
-    " WHERE subscription.tenant_id IN (SELECT tenant_id FROM dead)"
-    " AND subscription.enabled AND TAKES)"
+    " wanting AS (SELECT w.tenant_id FROM (SELECT DISTINCT tenant_id FROM dead) w"
+    " JOIN tenant t ON t.id = w.tenant_id AND t.deleted_at IS NULL"
+    " CROSS JOIN LATERAL (SELECT FROM subscription"
+    " WHERE subscription.tenant_id = w.tenant_id AND subscription.enabled AND TAKES"
+    " AND EXISTS (SELECT FROM endpoint e WHERE e.tenant_id = w.tenant_id"
+    " AND e.id = subscription.endpoint_id AND e.deleted_at IS NULL) LIMIT 1) s)"
     " INSERT INTO notice (tenant_id, type, endpoint_id, delivery_id, event_id, facts)"
     " SELECT d.tenant_id, :event_type, d.endpoint_id, d.id, d.event_id,"
     " jsonb_build_object('event_type', d.event_type, 'reason', d.dead_reason,"

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from ascwebhooks.storage.models import Endpoint, Subscription
 
 # Whether a subscription takes ``:event_type``.  A glob as LIKE has it; what means
-# something to LIKE is escaped first.
+# something to LIKE is escaped first; that is dear, and most begin with something else.
 TAKES = (
     "EXISTS (SELECT FROM unnest(subscription.event_types) AS t(pattern)"
-    " WHERE t.pattern = :event_type OR :event_type LIKE"
+    " WHERE t.pattern = :event_type"
+    " OR left(t.pattern, 1) IN ('*', left(:event_type, 1)) AND :event_type LIKE"
     r" replace(regexp_replace(t.pattern, '([\\%_])', '\\\1', 'g'), '*', '%'))"
 )
 

@@ -593,6 +593,7 @@ def test_a_tenant_deleted_in_mid_flight(pipeline, watcher):
         " GROUP BY 1, 2"
     ) == [("dead_lettered", "endpoint_deleted", 12, out)]
     assert pipeline.one("SELECT count(*) FROM attempt") == out
+    assert pipeline.rows("SELECT * FROM notice") == [], "there is nobody to be told"
     pipeline.services.notices.tell()
     assert pipeline.one("SELECT count(*) FROM event WHERE source = '/ascwebhooks'") == 0
     for table in ("notice", "rejected_event"):
