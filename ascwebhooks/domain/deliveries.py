@@ -63,7 +63,7 @@ class MailboxState(StrEnum):
     PAUSED = "paused"
     DISABLED = "disabled"
     DELETED = "deleted"
-    BARRED = "barred"
+    ABROAD = "abroad"
 
 
 class ErrorClass(StrEnum):
@@ -132,7 +132,7 @@ def mailbox_state(
         allowed_regions: Where its tenant may be.
     """
     if state in _OPEN and region not in allowed_regions:
-        return MailboxState.BARRED
+        return MailboxState.ABROAD
     return MailboxState(state.value)
 
 
@@ -142,7 +142,7 @@ DEAD_IN: Mapping[MailboxState, DeadReason | None] = {
     MailboxState.PAUSED: None,
     MailboxState.DISABLED: DeadReason.ENDPOINT_DISABLED,
     MailboxState.DELETED: DeadReason.ENDPOINT_DELETED,
-    MailboxState.BARRED: DeadReason.RESIDENCY,
+    MailboxState.ABROAD: DeadReason.RESIDENCY,
 }
 _OPEN = frozenset({EndpointState.ACTIVE, EndpointState.PAUSED})
 

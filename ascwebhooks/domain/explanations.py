@@ -61,7 +61,7 @@ _WAITING = {
         Result.DISABLED,
         "The endpoint is disabled; the delivery waits until it is enabled.",
     ),
-    MailboxState.BARRED: (
+    MailboxState.ABROAD: (
         Result.PENDING,
         "The tenant does not allow the endpoint's region; the delivery is about to"
         " become a dead letter.",
@@ -127,7 +127,7 @@ _ENDED = {
 
 
 def _now(place: MailboxState, region: str) -> str:
-    if place is MailboxState.BARRED:
+    if place is MailboxState.ABROAD:
         return f" Nor does it now: {region!r}."
     if place in (MailboxState.ACTIVE, MailboxState.PAUSED):
         return f" It does now ({region!r}): retry or replay the delivery."
@@ -143,7 +143,7 @@ def _pending(
         state,
         (Result.PENDING, f"{made} attempts failed." if made else "Not tried yet."),
     )
-    hindered = flow and outcome is Result.PENDING and _hindered(delivery, flow)
+    hindered = flow and state is MailboxState.ACTIVE and _hindered(delivery, flow)
     if hindered:
         until, why = hindered
         next_at, detail = max(next_at, until or next_at), f"{detail} {why}"

@@ -210,7 +210,7 @@ class Endpoints:
             tenant = find_tenant(uow, endpoint.tenant_id)
             changes["region"] = check_region(tenant, changes["region"])
             uow.mailboxes.set_region(endpoint.id, changes["region"])
-            # An allowed one: if it was barred where it was, it is no longer.
+            # An allowed one: if it was abroad, it is so no longer.
             uow.mailboxes.set_state(endpoint.id, endpoint.state)
         if changes.get("ordering", endpoint.ordering) != endpoint.ordering:
             self._reorder(uow, endpoint, changes["ordering"])

@@ -7,7 +7,7 @@ committed), and the notices are deleted.  Killed before the second commit, nothi
 happened; killed after it, the same notices are taken again and make the same events,
 which are known by their ids: accepted once, sent once.
 
-A delivery that is dead from birth, because its endpoint was disabled or barred before
+A delivery that is dead from birth, because its endpoint was disabled or abroad before
 the event came, makes no notice: ``endpoint.disabled`` said that it would be so.
 """
 

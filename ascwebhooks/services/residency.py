@@ -1,8 +1,8 @@
 """Residency: no endpoint is served in a region that its tenant does not allow.
 
-Its mailbox is barred then, whatever the endpoint's own state: nobody rings or leases
-it, whoever holds its lease finds out with the next result and takes back what is not
-sent yet, and what is matched later is dead from birth.
+Its mailbox is ``abroad`` then, whatever the endpoint's own state: nobody rings or
+leases it, whoever holds its lease finds out with the next result and takes back what
+is not sent yet, and what is matched later is dead from birth.
 """
 
 from __future__ import annotations
@@ -14,11 +14,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import (
-    DeadReason,
-    MailboxState,
-    mailbox_state,
-)
+from ascwebhooks.domain.deliveries import DeadReason, MailboxState, mailbox_state
 from ascwebhooks.services.endpoint_states import END_BATCH
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.models import Tenant
@@ -38,10 +34,10 @@ class Residency:
         self._retention = retention
 
     def follow(self, uow: UnitOfWork, tenant: Tenant) -> None:
-        """Bar a tenant's endpoints, or open them again, as its regions say now.
+        """Stop serving a tenant's endpoints, or begin again, as its regions say now.
 
         Within a transaction of the caller's, which has locked the tenant
-        (``change_subscriptions``).  What is pending at barred ones becomes a dead
+        (``change_subscriptions``).  What is pending abroad becomes a dead
         letter: the first of them here, the rest by ``EndpointStates.end_the_rest``.
         """
         changes = [
@@ -50,29 +46,29 @@ class Residency:
         ]
         for each, state in changes:
             uow.mailboxes.set_state(each.endpoint_id, state)
-        barred = [
-            each.endpoint_id for each, state in changes if state is MailboxState.BARRED
+        abroad = [
+            each.endpoint_id for each, state in changes if state is MailboxState.ABROAD
         ]
-        self._end(uow, tenant.id, barred)
-        opened = [
+        self._end(uow, tenant.id, abroad)
+        home = [
             Due(each.endpoint_id, each.region)
             for each, state in changes
             if state is MailboxState.ACTIVE
         ]
-        uow.after_commit(lambda: self._ring(opened))
+        uow.after_commit(lambda: self._ring(home))
         if changes:
             log.info(
                 "regions_changed",
                 tenant_id=tenant.id,
-                barred=len(barred),
-                opened=len(changes) - len(barred),
+                abroad=len(abroad),
+                home=len(changes) - len(abroad),
             )
 
-    def _end(self, uow: UnitOfWork, tenant_id: str, barred: Sequence[UUID]) -> None:
+    def _end(self, uow: UnitOfWork, tenant_id: str, abroad: Sequence[UUID]) -> None:
         """Dead-letter what is pending at these, no more than a batch in all."""
         window = ids.window(uow.now(), self._retention)
         room = END_BATCH
-        for endpoint_id in barred:
+        for endpoint_id in abroad:
             ended = uow.deliveries.end_pending(
                 tenant_id, endpoint_id, DeadReason.RESIDENCY, window, room
             )

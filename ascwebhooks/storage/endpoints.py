@@ -42,8 +42,8 @@ _TARGETS = text(
 _ASTRAY = text(
     "SELECT m.endpoint_id, m.region, e.state FROM mailbox m JOIN endpoint e"
     " ON e.tenant_id = m.tenant_id AND e.id = m.endpoint_id"
-    " WHERE m.tenant_id = :tenant AND m.state IN ('active', 'paused', 'barred')"
-    " AND (m.state = 'barred') = (m.region = ANY(:regions))"
+    " WHERE m.tenant_id = :tenant AND m.state IN ('active', 'paused', 'abroad')"
+    " AND (m.state = 'abroad') = (m.region = ANY(:regions))"
     " ORDER BY m.endpoint_id FOR UPDATE OF m"
 )
 _FAILING = text(
@@ -68,7 +68,7 @@ class Added(NamedTuple):
 
 
 class Astray(NamedTuple):
-    """An endpoint whose mailbox is barred and need not be, or the reverse."""
+    """An endpoint whose mailbox is ``abroad`` without need, or ought to be."""
 
     endpoint_id: UUID
     region: str
@@ -190,7 +190,7 @@ class EndpointRepository:
         return self._session.execute(_TARGETS, {"ids": list(endpoint_ids)}).all()
 
     def astray(self, tenant_id: str, regions: Sequence[str]) -> list[Astray]:
-        """Return the barred that need not be so, and the others that must; locked.
+        """Return whose mailbox is ``abroad`` without need or ought to be; locked.
 
         Args:
             tenant_id: Whose.

@@ -194,7 +194,7 @@ _ENDED = text(
     "SELECT m.endpoint_id, m.tenant_id, m.state FROM mailbox m CROSS JOIN LATERAL"
     " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
     " AND d.status = 'pending' AND d.id >= :low AND d.id < :high LIMIT 1) left_over"
-    " WHERE m.state IN ('disabled', 'deleted', 'barred')"
+    " WHERE m.state IN ('disabled', 'deleted', 'abroad')"
 )
 
 
@@ -252,7 +252,7 @@ class MailboxRepository:
         return [Due(*row) for row in rows]
 
     def ended(self, window: Window) -> list[Ended]:
-        """Return who is disabled, deleted or barred, with something pending there."""
+        """Return who is disabled, deleted or abroad and has something pending."""
         return [Ended(*row) for row in self._session.execute(_ENDED, window._asdict())]
 
     def due_again(self, past: timedelta, window: Window) -> list[Due]:

@@ -156,7 +156,7 @@ class Mailbox(Base):
 
     Narrow and unpartitioned, with room in each page, because it is the row that
     is written most often.  Region, state and ordering are copies of the endpoint's,
-    so that ringing and leasing need no join; ``state`` is ``barred`` instead while
+    so that ringing and leasing need no join; ``state`` is ``abroad`` instead while
     the tenant does not allow the region (``domain.deliveries``).
 
     ``held_until``: the receiver asked for a pause (Retry-After).

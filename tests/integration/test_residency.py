@@ -85,7 +85,7 @@ def test_narrowing_ends_what_is_pending_there_and_what_comes_later(pipeline, reg
     assert all(row[0] is not None for row in ended)
 
 
-def test_nobody_rings_or_leases_a_barred_endpoint(pipeline, regions):
+def test_nobody_rings_or_leases_an_endpoint_abroad(pipeline, regions):
     endpoint_id = pipeline.endpoint()
     pipeline.deliver_one()
     regions(EU)
@@ -123,7 +123,7 @@ def test_what_was_allowed_again_is_not_ended_by_a_late_batch(
     endpoint_id = pipeline.endpoint()
     pipeline.deliver_one()
     states = pipeline.services.endpoint_states
-    pipeline.do("UPDATE mailbox SET state = 'barred'")
+    pipeline.do("UPDATE mailbox SET state = 'abroad'")
     with pipeline.uow() as uow:
         window = pipeline.services.maintenance._window()
         (left,) = uow.mailboxes.ended(window)
@@ -155,7 +155,7 @@ def test_whoever_holds_the_lease_stops_sending(pipeline, regions):
 
         # The window lets the next one start before the first is recorded.
         assert len(receiver.requests) <= 2
-    assert box.state == "barred"
+    assert box.state == "abroad"
     pipeline.services.endpoint_states.end_the_rest()
     assert "pending" not in reasons(pipeline, endpoint_id)
     made = pipeline.one("SELECT sum(attempt_count) FROM delivery")
@@ -197,16 +197,16 @@ def test_widening_serves_again(pipeline, regions):
 
 
 @pytest.mark.parametrize(
-    ("acts", "barred", "opened"),
+    ("acts", "abroad", "opened"),
     [
-        (["pause"], "barred", "paused"),
-        (["resume"], "barred", "active"),
-        (["pause", "resume"], "barred", "active"),
+        (["pause"], "abroad", "paused"),
+        (["resume"], "abroad", "active"),
+        (["pause", "resume"], "abroad", "active"),
         (["disable"], "disabled", "disabled"),
-        (["disable", "resume"], "barred", "active"),
+        (["disable", "resume"], "abroad", "active"),
     ],
 )
-def test_pausing_and_resuming_keep_it_right(pipeline, acts, barred, opened):
+def test_pausing_and_resuming_keep_it_right(pipeline, acts, abroad, opened):
     """Before narrowing or after it; widening brings out the endpoint's own state."""
     states, tenants = pipeline.services.endpoint_states, pipeline.services.tenants
     before, after = pipeline.endpoint(), pipeline.endpoint()
@@ -219,7 +219,7 @@ def test_pausing_and_resuming_keep_it_right(pipeline, acts, barred, opened):
     act_on(before)
     tenants.change(TENANT, EU)
     act_on(after)
-    assert pipeline.rows("SELECT state FROM mailbox") == [(barred,)] * 2
+    assert pipeline.rows("SELECT state FROM mailbox") == [(abroad,)] * 2
 
     tenants.change(TENANT, BOTH)
     for table in ("mailbox", "endpoint"):
@@ -276,7 +276,7 @@ def test_why_what_is_left_is_not_sent(api, regions):
     assert "does not allow" in found["detail"]
 
 
-def test_a_barred_endpoint_can_be_deleted(pipeline, regions):
+def test_an_endpoint_abroad_can_be_deleted(pipeline, regions):
     endpoint_id = pipeline.endpoint()
     regions(EU)
     pipeline.services.endpoint_states.delete(TENANT, endpoint_id)

@@ -117,15 +117,15 @@ def test_every_decision_is_whole(outcome, step, spread):
     ("state", "region", "expected"),
     [
         ("active", "eu", "active"),
-        ("active", "us", "barred"),
+        ("active", "us", "abroad"),
         ("paused", "eu", "paused"),
-        ("paused", "us", "barred"),
+        ("paused", "us", "abroad"),
         ("disabled", "eu", "disabled"),
         ("disabled", "us", "disabled"),
         ("deleted", "us", "deleted"),
     ],
 )
-def test_whose_region_is_not_allowed_is_barred_unless_it_has_ended(
+def test_whose_region_is_not_allowed_is_abroad_unless_it_has_ended(
     state, region, expected
 ):
     found = mailbox_state(EndpointState(state), region, ["eu", "default"])

@@ -1,4 +1,4 @@
-"""Notices of what happened to endpoints and deliveries; mailboxes that are barred."""
+"""Notices of what happened to endpoints and deliveries; mailboxes abroad."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def upgrade() -> None:
     )
     # Until now narrowing a tenant's regions had no effect on what it had there.
     op.execute(
-        "UPDATE mailbox m SET state = 'barred' FROM tenant t"
+        "UPDATE mailbox m SET state = 'abroad' FROM tenant t"
         " WHERE t.id = m.tenant_id AND m.state IN ('active', 'paused')"
         " AND NOT m.region = ANY(t.allowed_regions)"
     )
