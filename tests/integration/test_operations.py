@@ -164,6 +164,7 @@ def answered(pipeline, endpoint_id, response: bytes) -> None:
         )
         pipeline.turns().take([endpoint_id])
         wait_until(lambda: not pending_at(pipeline, endpoint_id), 10, "it is dead")
+        pipeline.idle(endpoint_id)  # or nobody else gets the lease
 
 
 def by_crashing(pipeline, endpoint_id):
