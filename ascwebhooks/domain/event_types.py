@@ -129,11 +129,15 @@ _OWN = (
         f"{_ENDPOINT} {_FAILING}",
     ),
     ("endpoint.enabled", "An endpoint that was disabled is enabled.", _ENDPOINT),
-    ("endpoint.secret_rotated", "An endpoint has a new secret.", _ENDPOINT),
+    (
+        "endpoint.secret_rotated",
+        "An endpoint has a new secret; those before it sign too while they overlap.",
+        "endpoint_id signature overlap_s",
+    ),
     (
         "delivery.dead_lettered",
         "A delivery is not tried any more and can be replayed.",
-        f"delivery_id {_ENDPOINT} event_id attempts last_status last_error",
+        f"delivery_id {_ENDPOINT} event_id event_type attempts last_status last_error",
     ),
 )
 

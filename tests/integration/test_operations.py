@@ -9,8 +9,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.event_types import CATALOGUE
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.errors import Conflict
@@ -51,6 +53,9 @@ def told(pipeline, tenant_id: str = TENANT) -> list[dict]:
         kept = pipeline.services.events.get(tenant_id, row.id)
         data = json.loads(kept.data)
         assert kept.kept.subject == data["endpoint_id"]
+        schema = CATALOGUE[row.type].schema
+        Draft202012Validator(schema).validate(data)
+        assert set(data) <= set(schema["properties"]), "the catalogue names all of it"
         found.append({"type": row.type, "id": row.source_id, "data": data})
     return found
 
