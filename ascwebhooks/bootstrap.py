@@ -20,7 +20,9 @@ from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
 from ascwebhooks.errors import SettingsInvalid, TargetRejected
 from ascwebhooks.outbound.loop import Sender
+from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.duties import Duties
@@ -37,6 +39,7 @@ from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.people import People
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
@@ -45,6 +48,7 @@ from ascwebhooks.services.residency import Residency
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
@@ -113,6 +117,7 @@ class Parts:
             make_sessions(self.engine),
             self.promise.before_commit,
             notices_bell(self.celery),
+            acting.current,
         )
 
     @cached_property
@@ -216,6 +221,7 @@ class Parts:
 
         return Services(
             acceptance=acceptance,
+            audit=Audit(uow),
             deliveries=Deliveries(uow, sealing, targets, rings.ring),
             endpoint_states=states,
             endpoints=endpoints,
@@ -233,6 +239,7 @@ class Parts:
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
+            people=People(uow, os.urandom),
             previews=Previews(uow, sealing),
             subscriptions=Subscriptions(uow, os.urandom),
             maintenance=Maintenance(
@@ -254,6 +261,12 @@ class Parts:
             ),
             rings=rings,
             secrets=secrets,
+            sessions=Sessions(
+                uow,
+                os.urandom,
+                idle=timedelta(seconds=settings.session_idle_s),
+                longest=timedelta(seconds=settings.session_max_s),
+            ),
             statistics=Statistics(uow),
             tenants=Tenants(
                 uow, end_endpoint=states.end, follow_regions=residency.follow

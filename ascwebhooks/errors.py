@@ -4,10 +4,12 @@ AscWebhooksError
 ├── InvalidInput              the request is wrong; the caller can fix it
 │   ├── IdempotencyKeyReused
 │   ├── PayloadTooLarge
+│   ├── StaleForm
 │   ├── TargetRejected
 │   ├── UnreadableBody
 │   └── UnreadableHeader
-├── NotAuthenticated          no key, or one that is unknown, expired or revoked
+├── NotAuthenticated          no key or session, or one that is not in force
+├── TooManyAttempts           too many logins failed; later it may work
 ├── NotPermitted              the key's role or tenant does not allow it
 ├── NotFound                  unknown, or another tenant's: the same answer
 ├── Conflict                  the request is right, the state is not
@@ -48,6 +50,12 @@ class PayloadTooLarge(InvalidInput):
     code = "payload_too_large"
 
 
+class StaleForm(InvalidInput):
+    """A form does not prove that it comes from a page of the session it is sent in."""
+
+    code = "stale_form"
+
+
 class TargetRejected(InvalidInput):
     """The endpoint URL, or an address it resolves to, is not allowed."""
 
@@ -70,6 +78,12 @@ class NotAuthenticated(AscWebhooksError):
     """There is no API key, or it is unknown, expired or revoked."""
 
     code = "not_authenticated"
+
+
+class TooManyAttempts(AscWebhooksError):
+    """Too many logins failed; ``retry_after_s`` says how long to wait."""
+
+    code = "too_many_attempts"
 
 
 class NotPermitted(AscWebhooksError):

@@ -58,6 +58,11 @@ class Settings:
     metrics_bind: str | None = None
     metrics_targets: tuple[str, ...] = ()
     traces_endpoint: str | None = None
+    public_url: str | None = None
+    trusted_proxies: int = 0
+    frame_ancestors: tuple[str, ...] = ()
+    session_idle_s: int = 7_200
+    session_max_s: int = 43_200
     log_level: str = "INFO"
     log_format: str = "json"
 
@@ -164,6 +169,7 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
         "METRICS_TARGETS": list(settings.metrics_targets),
+        "FRAME_ANCESTORS": list(settings.frame_ancestors),
     }
     values: dict[str, Any] = {
         each.name.upper(): special.get(each.name.upper(), getattr(settings, each.name))
@@ -263,6 +269,21 @@ class _Targets(ma.fields.Field[tuple[str, ...]]):
         return tuple(each.strip() for each in value.split(","))
 
 
+class _Origins(ma.fields.Field[tuple[str, ...]]):
+    """Origins, separated by commas."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
+        origins = tuple(each.strip() for each in value.split(","))
+        for each in origins:
+            # It goes into a header: nothing in it may end a directive there.
+            if not re.fullmatch(r"https?://[A-Za-z0-9.*:-]+", each):
+                raise ma.ValidationError(
+                    f"{each!r}: give origins such as https://console.example.com,"
+                    f" separated by commas."
+                )
+        return origins
+
+
 class _SettingsSchema(ma.Schema):
     """How each setting is written in the environment."""
 
@@ -299,6 +320,16 @@ class _SettingsSchema(ma.Schema):
     metrics_bind = ma.fields.String(validate=_HOST_AND_PORT)
     metrics_targets = _Targets()
     traces_endpoint = ma.fields.String(validate=_url(("http", "https")))
+    public_url = ma.fields.String(
+        validate=validate.Regexp(
+            r"https?://[A-Za-z0-9.:\[\]-]+\Z",
+            error="give scheme and host, as in https://webhooks.example.com.",
+        )
+    )
+    trusted_proxies = _count(0, 5)
+    frame_ancestors = _Origins()
+    session_idle_s = _count(60, 604_800)
+    session_max_s = _count(60, 2_592_000)
     log_level = ma.fields.String(
         validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
     )

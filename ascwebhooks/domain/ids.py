@@ -39,6 +39,9 @@ class Kind(StrEnum):
     API_KEY = "key"
     REJECTED_EVENT = "rej"
     REPLAY = "rpl"
+    USER = "usr"
+    SESSION = "ses"
+    PORTAL_LINK = "lnk"
 
 
 def uuid7(ms: int, random: bytes) -> UUID:

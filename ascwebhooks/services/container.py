@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
+from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
@@ -19,11 +20,13 @@ from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.people import People
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
+from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
@@ -36,6 +39,7 @@ class Services:
     """Every use case there is; entry points call these and nothing below."""
 
     acceptance: Acceptance
+    audit: Audit
     deliveries: Deliveries
     endpoint_states: EndpointStates
     endpoints: Endpoints
@@ -48,11 +52,13 @@ class Services:
     metrics: Metrics
     notices: Notices
     onboarding: Onboarding
+    people: People
     previews: Previews
     rejected_events: RejectedEvents
     replays: Replays
     rings: Rings
     secrets: Secrets
+    sessions: Sessions
     statistics: Statistics
     subscriptions: Subscriptions
     tenants: Tenants

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.domain.people import FORGOTTEN_AFTER
 from ascwebhooks.services.idempotency import LIFE
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.storage import migrate, partitions
@@ -83,13 +84,15 @@ class Maintenance:
             self._drop(day)
 
     def forget(self) -> None:
-        """Delete what is past its time: dedupe keys, rejected events, answers kept."""
+        """Delete what is past its time: dedupe keys, rejected events, sessions, …."""
         with self._uow() as uow:
             now = uow.now()
             keys = uow.events.forget_keys(now, self._dedupe)
             rejected = uow.rejected_events.purge(ids.lowest(now - self._retention))
             answers = uow.idempotency.forget(now - LIFE)
             notices = uow.notices.forget(now - self._retention)
+            uow.sessions.end_expired(now)
+            uow.throttles.forget_old(now - FORGOTTEN_AFTER)
             uow.commit()
         if keys or rejected or answers or notices:
             log.info(

@@ -86,11 +86,16 @@ class Tenants:
             return find_tenant(uow, tenant_id)
 
     def page(
-        self, *, after: str | None, limit: int, only: str | None = None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        only: Sequence[str] | None = None,
+        search: str | None = None,
     ) -> Sequence[Tenant]:
-        """Return tenants in order of id, those after ``after``, or just ``only``."""
+        """Return tenants in order of id (``storage.tenants``)."""
         with self._uow() as uow:
-            return uow.tenants.page(after=after, limit=limit, only=only)
+            return uow.tenants.page(after=after, limit=limit, only=only, search=search)
 
     def change(
         self,

@@ -40,14 +40,31 @@ class TenantRepository:
         ).one_or_none()
 
     def page(
-        self, *, after: str | None, limit: int, only: str | None = None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        only: Sequence[str] | None = None,
+        search: str | None = None,
     ) -> Sequence[Tenant]:
-        """Return tenants in order of id, those after ``after``."""
+        """Return tenants in order of id, those after ``after``.
+
+        Args:
+            after: The last id of the page before, or None for the first.
+            limit: How many.
+            only: Those of these ids.
+            search: Those with this in their id or name, in whatever case.
+        """
         query = select(Tenant).where(Tenant.deleted_at.is_(None))
         if after is not None:
             query = query.where(Tenant.id > after)
         if only is not None:
-            query = query.where(Tenant.id == only)
+            query = query.where(Tenant.id.in_(only))
+        if search is not None:
+            query = query.where(
+                Tenant.id.icontains(search, autoescape=True)
+                | Tenant.name.icontains(search, autoescape=True)
+            )
         return self._session.scalars(query.order_by(Tenant.id).limit(limit)).all()
 
     def versions(self, tenant_ids: Sequence[str]) -> Sequence[Row[Any]]:

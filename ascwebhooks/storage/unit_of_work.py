@@ -13,7 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from ascwebhooks.domain.audit import SYSTEM, Actor
 from ascwebhooks.errors import Unavailable
+from ascwebhooks.storage.audit import AuditRepository
 from ascwebhooks.storage.claims import ClaimRepository
 from ascwebhooks.storage.data_keys import DataKeyRepository
 from ascwebhooks.storage.dead_letters import DeadLetterRepository
@@ -25,11 +27,14 @@ from ascwebhooks.storage.idempotency import IdempotencyRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.notices import NoticeRepository
+from ascwebhooks.storage.people import PersonRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
+from ascwebhooks.storage.sessions import SessionRepository
 from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
+from ascwebhooks.storage.throttles import ThrottleRepository
 
 log = structlog.get_logger()
 
@@ -60,6 +65,7 @@ class UnitOfWork:
         sessions: Sessions,
         before_commit: Callable[[Session], None] = lambda _: None,
         noticed: Callable[[], None] = lambda: None,
+        actor: Callable[[], Actor] = lambda: SYSTEM,
     ) -> None:
         """Take the parts.
 
@@ -67,10 +73,12 @@ class UnitOfWork:
             sessions: Opens the session.
             before_commit: Has the last word in each transaction.
             noticed: Called after a commit that left notices; returns at once.
+            actor: Returns who acts, for the audit log.
         """
         self._sessions = sessions
         self._before_commit = before_commit
         self._noticed = noticed
+        self._actor = actor
         self._hooks: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -91,6 +99,10 @@ class UnitOfWork:
         self.gauges = GaugeRepository(session)
         self.rollups = RollupRepository(session)
         self.idempotency = IdempotencyRepository(session)
+        self.people = PersonRepository(session)
+        self.sessions = SessionRepository(session)
+        self.throttles = ThrottleRepository(session)
+        self.audit = AuditRepository(session, self._actor)
         return self
 
     def __exit__(
@@ -129,10 +141,13 @@ class UnitOfWork:
     def commit(self) -> None:
         """Commit, then run the hooks; a hook that fails is logged, not raised.
 
+        What was recorded for the audit log is committed with the rest.
+
         The data is safe by then, and whatever a hook would have started the
         sweeper starts later.
         """
         self._before_commit(self._session)
+        self.audit.write()
         self._session.commit()
         hooks, self._hooks = self._hooks, []
         if self.notices.added:

@@ -13,8 +13,12 @@ from uuid import UUID
 from flask import Flask, current_app, g, request
 from werkzeug.routing import Rule
 
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.audit import Actor, ActorKind
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import ALLOWED, Permission, Role
 from ascwebhooks.errors import NotAuthenticated, NotFound, NotPermitted
+from ascwebhooks.services.acting import act_as
 from ascwebhooks.services.container import Services
 
 API_PREFIX = "/api/v1"
@@ -34,6 +38,11 @@ class Caller(NamedTuple):
     def may(self, permission: Permission) -> bool:
         """Return whether the key's role allows this."""
         return permission in ALLOWED[self.role]
+
+    def actor(self, address: str, request_id: str) -> Actor:
+        """Return how the audit log knows this caller."""
+        shown = ids.show(Kind.API_KEY, self.key_id)
+        return Actor(ActorKind.API_KEY, shown, self.shown, address, request_id)
 
 
 class Needs(NamedTuple):
@@ -102,6 +111,7 @@ def check() -> None:
     if needed.permission is None:
         return
     who = g.caller = _recognise()
+    act_as(who.actor(request.remote_addr or "", g.request_id))
     _check_tenant(who, needed)
     if not who.may(needed.permission):
         raise NotPermitted(f"the role {who.role} does not allow this.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ascwebhooks.services.container import Services
 from ascwebhooks.settings import Settings
 from ascwebhooks.web import access, docs, probes, requests
+from ascwebhooks.web.admin import pages
 from ascwebhooks.web.answers import Json
 from ascwebhooks.web.api import (
     bodies,
@@ -53,5 +55,14 @@ def create_app(services: Services, settings: Settings) -> Flask:
         api.register_blueprint(each.blp, url_prefix=access.API_PREFIX)
     app.register_blueprint(docs.blp)
     app.register_blueprint(probes.blp)
+    pages.install(app, settings)
     access.check_declarations(app)
+    _trust(app, settings.trusted_proxies)
     return app
+
+
+def _trust(app: Flask, proxies: int) -> None:
+    """Believe so many proxies in front of us who asks, for which host, and how."""
+    if proxies:
+        fixed = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)
+        app.wsgi_app = fixed  # type: ignore[method-assign]

@@ -28,6 +28,8 @@ from ascwebhooks.errors import (
     NotPermitted,
     PayloadTooLarge,
     PreconditionFailed,
+    StaleForm,
+    TooManyAttempts,
     Unavailable,
     UnreadableBody,
     UnreadableHeader,
@@ -40,10 +42,12 @@ PROBLEM_TYPE = "application/problem+json"
 # The first class that fits wins, so a subclass comes before its base.
 STATUS: dict[type[AscWebhooksError], HTTPStatus] = {
     PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    StaleForm: HTTPStatus.BAD_REQUEST,
     UnreadableBody: HTTPStatus.BAD_REQUEST,
     UnreadableHeader: HTTPStatus.BAD_REQUEST,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     NotPermitted: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
@@ -101,10 +105,10 @@ class ProblemErrors(ErrorHandlerMixin):  # type: ignore[misc]
 
     def handle_package_error(self, error: AscWebhooksError) -> ResponseReturnValue:
         """Answer an error of ours with the status of its class."""
-        for kind, status in STATUS.items():
-            if isinstance(error, kind):
-                return problem(status, error.code, str(error), **_extra(error))
-        return self.handle_bug(error)
+        status = status_of(error)
+        if status is None:
+            return self.handle_bug(error)
+        return problem(status, error.code, str(error), **_extra(error))
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """Answer an error of Flask's or of argument parsing."""
@@ -122,6 +126,14 @@ class ProblemErrors(ErrorHandlerMixin):  # type: ignore[misc]
         log.error("request_failed", exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return problem(status, AscWebhooksError.code, status.phrase)
+
+
+def status_of(error: AscWebhooksError) -> HTTPStatus | None:
+    """Return the status of an error of ours; None if nobody foresaw it here."""
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return status
+    return None
 
 
 def problem(

@@ -9,6 +9,9 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 
+from ascwebhooks.domain.audit import SYSTEM, Actor
+from ascwebhooks.services.acting import act_as
+
 log = structlog.get_logger()
 
 #: An answer of the API is data: nothing in it may run, load or be framed.
@@ -22,6 +25,7 @@ def install(app: Flask) -> None:
     """Give every request of ``app`` an id and a log line, every answer its headers."""
     app.before_request(_begin)
     app.after_request(_finish)
+    app.teardown_request(_end)
 
 
 def _begin() -> None:
@@ -30,6 +34,16 @@ def _begin() -> None:
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    # Threads serve one after another: nobody acts on behalf of whoever came before.
+    act_as(_nobody())
+
+
+def _nobody() -> Actor:
+    return SYSTEM._replace(address=request.remote_addr or "", request_id=g.request_id)
+
+
+def _end(_: BaseException | None) -> None:
+    act_as(SYSTEM)
 
 
 def _finish(response: Response) -> Response:

@@ -72,7 +72,8 @@ class Tenants(MethodView):
     @blp.response(200, page_of(TenantSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List tenants in order of their ids."""
-        fetch = partial(services().tenants.page, only=caller().tenant_id)
+        own = caller().tenant_id
+        fetch = partial(services().tenants.page, only=None if own is None else [own])
         return page(query, fetch, read_id=str)
 
     @needs(Permission.ADMINISTER, refusal=NotPermitted)

@@ -1,0 +1,300 @@
+"""Sessions: logging in and out, and who a browser's request comes from."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.audit import Actor, ActorKind
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.people import (
+    FORGOTTEN_AFTER,
+    Grants,
+    PersonState,
+    wait_after,
+)
+from ascwebhooks.errors import NotAuthenticated, TooManyAttempts
+from ascwebhooks.services import passwords
+from ascwebhooks.services.people import grants_of
+from ascwebhooks.storage.accounts import BrowserSession, Person
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+TOKEN_BYTES = 32
+_SEEN_GRAIN = timedelta(minutes=1)
+_WRONG = "the login or the password is wrong."
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who a session belongs to, and what they may do now.
+
+    Args:
+        session_id: Of the session.
+        csrf: What its forms prove themselves by.
+        kind: A person, or the holder of a portal link.
+        id: Theirs, as people see it.
+        name: Theirs.
+        login: A person's.
+        person_id: A person's.
+        grants: What they may do where, as of this request.
+        has_notices: Whether there are messages for the next page.
+    """
+
+    session_id: UUID
+    csrf: bytes
+    kind: ActorKind
+    id: str
+    name: str
+    login: str
+    person_id: UUID | None
+    grants: Grants
+    has_notices: bool
+
+
+class Sessions:
+    """Use cases of sessions."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        entropy: Callable[[int], bytes],
+        *,
+        idle: timedelta,
+        longest: timedelta,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            entropy: Returns random bytes.
+            idle: After so long without a request a session has ended.
+            longest: After so long it has ended in any case.
+        """
+        self._uow = uow
+        self._entropy = entropy
+        self._idle = idle
+        self._longest = longest
+
+    def log_in(
+        self,
+        login: str,
+        password: str,
+        *,
+        address: str,
+        request_id: str = "",
+        former: str | None = None,
+    ) -> str:
+        """Return the token of a new session.
+
+        A try counts as a failure until it has succeeded, so that many at once do not
+        get past the limit.
+
+        Args:
+            login: Whose.
+            password: What they typed.
+            address: Where the request comes from.
+            request_id: The request's, for the audit log.
+            former: The token of a session of this browser, which ends.
+
+        Raises:
+            NotAuthenticated: If they do not fit, or the person is disabled.
+            TooManyAttempts: If too many tries failed; the password was not looked at.
+        """
+        login = login.strip().lower()
+        keys = {"login": _key("login", login), "address": _key("address", address)}
+        self._count(keys)
+        with self._uow() as uow:
+            person = uow.people.by_login(login)
+        fits = passwords.fits(person.password_hash if person else None, password)
+        if not fits or person is None or person.state != PersonState.ACTIVE:
+            self._note_failure(person, address, request_id)
+            raise NotAuthenticated(_WRONG)
+        again = passwords.hashed(password) if self._is_dated(person) else None
+        with self._uow() as uow:
+            uow.throttles.forget(keys["login"])
+            uow.throttles.forgive(keys["address"])
+            token = self.open(
+                uow, person.id, address=address, request_id=request_id, rehashed=again
+            )
+            if former is not None:
+                self._end(uow, former)
+            uow.commit()
+        log.info("person_logged_in", user_id=ids.show(Kind.USER, person.id))
+        return token
+
+    def open(
+        self,
+        uow: UnitOfWork,
+        person_id: UUID,
+        *,
+        address: str,
+        request_id: str,
+        how: str = "password",
+        rehashed: str | None = None,
+    ) -> str:
+        """Open a session of somebody whose word was good, within a transaction.
+
+        Returns:
+            Its token; what is kept of it is a digest.
+
+        Raises:
+            NotAuthenticated: If they have been disabled meanwhile.
+        """
+        person = uow.people.find(person_id, lock=True)
+        if person is None or person.state != PersonState.ACTIVE:
+            raise NotAuthenticated(_WRONG)
+        now = uow.now()
+        person.last_login_at = now
+        person.password_hash = rehashed or person.password_hash
+        token = base64.urlsafe_b64encode(self._entropy(TOKEN_BYTES)).decode()
+        row = self._new(token, now)
+        row.person_id = person_id
+        uow.sessions.add(row)
+        actor = _actor(person, address, request_id)
+        uow.audit.record("session.opened", Kind.USER, person_id, actor=actor, how=how)
+        return token
+
+    def recognise(self, token: str) -> Visitor:
+        """Return whose session a token is of.
+
+        Raises:
+            NotAuthenticated: If it is unknown or has ended.
+        """
+        with self._uow() as uow:
+            now = uow.now()
+            row = uow.sessions.by_digest(_digest(token))
+            if row is None or self._has_ended(row, now):
+                raise NotAuthenticated("the session has ended.")
+            visitor = _visitor(uow, row)
+            if row.last_seen_at < now - _SEEN_GRAIN:
+                uow.sessions.seen(row.id, now, _SEEN_GRAIN)
+                uow.commit()
+            return visitor
+
+    def log_out(self, token: str) -> None:
+        """End a session; one that has ended already is no matter."""
+        with self._uow() as uow:
+            person_id = self._end(uow, token)
+            if person_id is not None:
+                uow.audit.record("session.closed", Kind.USER, person_id)
+            uow.commit()
+
+    def notify(self, session_id: UUID, kind: str, text: str) -> None:
+        """Keep a message for the next page of a session."""
+        with self._uow() as uow:
+            uow.sessions.notify(session_id, [kind, text])
+            uow.commit()
+
+    def take_notices(self, session_id: UUID) -> list[tuple[str, str]]:
+        """Return the messages that were kept, once."""
+        with self._uow() as uow:
+            taken = uow.sessions.take_notices(session_id)
+            uow.commit()
+        return [(kind, text) for kind, text in taken]
+
+    def _new(self, token: str, now: datetime) -> BrowserSession:
+        return BrowserSession(
+            id=ids.uuid7(int(now.timestamp() * 1000), self._entropy(10)),
+            digest=_digest(token),
+            csrf=self._entropy(TOKEN_BYTES),
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + self._longest,
+        )
+
+    def _has_ended(self, row: BrowserSession, now: datetime) -> bool:
+        return row.expires_at <= now or row.last_seen_at <= now - self._idle
+
+    def _end(self, uow: UnitOfWork, token: str) -> UUID | None:
+        row = uow.sessions.by_digest(_digest(token))
+        if row is None:
+            return None
+        uow.sessions.end(row.id)
+        return row.person_id
+
+    def _count(self, keys: dict[str, bytes]) -> None:
+        """Count a try as failed, or refuse it."""
+        with self._uow() as uow:
+            now = uow.now()
+            rows = uow.throttles.lock(list(keys.values()), now)
+            until = max(each.blocked_until for each in rows.values())
+            if until > now:
+                seconds = math.ceil((until - now).total_seconds())
+                raise TooManyAttempts(
+                    f"too many logins failed; try again in {_spoken(seconds)}.",
+                    retry_after_s=seconds,
+                )
+            for name, key in keys.items():
+                row = rows[key]
+                stale = row.updated_at < now - FORGOTTEN_AFTER
+                failures = 1 if stale else row.failures + 1
+                uow.throttles.count(row, now, wait_after(failures, name), failures)
+            uow.commit()
+
+    def _note_failure(
+        self, person: Person | None, address: str, request_id: str
+    ) -> None:
+        # What was typed as a login may be a password: only a known one is written.
+        log.info("login_failed", known=person is not None)
+        if person is None:
+            return
+        with self._uow() as uow:
+            uow.audit.record(
+                "session.refused",
+                Kind.USER,
+                person.id,
+                actor=_actor(person, address, request_id),
+                state=person.state,
+            )
+            uow.commit()
+
+    @staticmethod
+    def _is_dated(person: Person) -> bool:
+        return passwords.is_dated(person.password_hash or "")
+
+
+def _visitor(uow: UnitOfWork, row: BrowserSession) -> Visitor:
+    if row.person_id is None:
+        raise NotAuthenticated("the session has ended.")
+    person = uow.people.find(row.person_id)
+    if person is None or person.state != PersonState.ACTIVE:
+        raise NotAuthenticated("the session has ended.")
+    return Visitor(
+        session_id=row.id,
+        csrf=bytes(row.csrf),
+        kind=ActorKind.PERSON,
+        id=ids.show(Kind.USER, person.id),
+        name=person.name,
+        login=person.login,
+        person_id=person.id,
+        grants=grants_of(person),
+        has_notices=bool(row.notices),
+    )
+
+
+def _actor(person: Person, address: str, request_id: str) -> Actor:
+    shown = ids.show(Kind.USER, person.id)
+    return Actor(ActorKind.PERSON, shown, person.login, address, request_id)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+def _key(kind: str, value: str) -> bytes:
+    whole = f"{kind}:{value}".encode(errors="replace")
+    return hashlib.sha256(whole).digest()
+
+
+def _spoken(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"

@@ -1,0 +1,93 @@
+"""The blueprint of all pages; each noun's module has one of its own within it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from ascwebhooks.settings import Settings
+from ascwebhooks.web.admin import (
+    access,
+    audit,
+    cookies,
+    keys,
+    logins,
+    places,
+    problems,
+    rendering,
+    tenants,
+    users,
+)
+from ascwebhooks.web.admin.access import needs
+
+#: The modules with pages; each has a ``blp``.
+NOUNS = (
+    logins,
+    tenants,
+    keys,
+    users,
+    audit,
+)
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors {}"
+)
+_FOREVER = "public, max-age=31536000, immutable"
+_HOME = ("admin.overview.index", "admin.tenants.index")
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Serve the pages below /admin, and let / lead there."""
+    app.config[cookies.PUBLIC_URL] = settings.public_url
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.add_url_rule("/", "root", _to_pages)
+    app.register_blueprint(_blueprint())
+    access.check_declarations(app)
+
+
+def _blueprint() -> Blueprint:
+    blp = Blueprint(
+        access.NAME,
+        __name__,
+        url_prefix=places.ROOT,
+        template_folder="templates",
+        static_folder="static",
+    )
+    rendering.install(blp)
+    problems.install(blp)
+    blp.before_request(access.check)
+    blp.after_request(_secure)
+    blp.add_url_rule("/", "home", _home)
+    blp.add_url_rule(
+        "/<path:path>", "nothing", _nothing, methods=["GET", "POST", "PUT", "DELETE"]
+    )
+    for each in NOUNS:
+        blp.register_blueprint(each.blp)
+    return blp
+
+
+def _to_pages() -> ResponseReturnValue:
+    return redirect(places.ROOT)
+
+
+@needs(None)
+def _home() -> ResponseReturnValue:
+    first = next(each for each in _HOME if each in current_app.view_functions)
+    return redirect(url_for(first))
+
+
+@needs(None)
+def _nothing(path: str) -> ResponseReturnValue:
+    raise NotFound(f"There is no page /admin/{path[:100]}.")
+
+
+def _secure(response: Response) -> Response:
+    headers = response.headers
+    headers["Content-Security-Policy"] = _POLICY.format("'none'")
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    kept = request.endpoint == f"{access.NAME}.static" and "v" in request.args
+    headers["Cache-Control"] = _FOREVER if kept else "no-store"
+    return response

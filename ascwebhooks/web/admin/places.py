@@ -1,0 +1,49 @@
+"""Where to go back to after logging in: a page of ours and nothing else."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import request
+
+ROOT = "/admin"
+#: The form field that says which page a form is on.
+FROM = "_from"
+
+
+def safe(target: str | None) -> str | None:
+    """Return a target if it is a path of these pages, else None.
+
+    Browsers read a backslash as a slash and drop control characters, so nothing with
+    either is taken.
+    """
+    if not target or any(each <= " " or each in "\\\x7f" for each in target):
+        return None
+    parts = urlsplit(target)
+    inside = parts.path == ROOT or parts.path.startswith(ROOT + "/")
+    if parts.scheme or parts.netloc or not inside or target.startswith("//"):
+        return None
+    if ".." in parts.path or parts.path.startswith(f"{ROOT}/log"):
+        return None
+    return target
+
+
+def here() -> str:
+    """Return the path and query of the page that is asked for."""
+    return request.full_path.rstrip("?")
+
+
+def origin() -> str | None:
+    """Return the page that a request came from, as far as it says so."""
+    if request.method in {"GET", "HEAD"} and not is_part():
+        return safe(here())
+    shown = request.headers.get("HX-Current-URL")
+    if shown is not None:
+        parts = urlsplit(shown)
+        return safe(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return safe(request.form.get(FROM))
+
+
+def is_part() -> bool:
+    """Return whether htmx asks for a part of a page."""
+    return request.headers.get("HX-Request") == "true"
