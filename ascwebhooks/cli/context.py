@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +13,8 @@ from functools import cached_property
 import click
 
 from ascwebhooks import logs
+from ascwebhooks.domain.audit import Actor, ActorKind
+from ascwebhooks.services.acting import act_as
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.settings import Settings
@@ -36,10 +41,20 @@ class Tools:
     def services(self) -> Services:
         """The services of this process, closed when the command ends."""
         quiet(self.settings)
+        act_as(_operator())
         services = self.build(self.settings)
         # What was rung in passing is still on its way to the broker.
         click.get_current_context().find_root().call_on_close(services.close)
         return services
+
+
+def _operator() -> Actor:
+    """Return how the audit log knows whoever runs a command here."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return Actor(ActorKind.COMMAND, f"{user}@{socket.gethostname()}", user)
 
 
 def quiet(settings: Settings) -> None:

@@ -95,7 +95,8 @@ def show(tools: Tools, *, event_id: str, tenant: str, json_wanted: bool) -> None
 @pass_tools
 def why(tools: Tools, *, event_id: str, tenant: str, json_wanted: bool) -> None:
     """Say what became of an event at each endpoint, and why it was not sent there."""
-    found = tools.services.events.get(tenant, ids.read(Kind.EVENT, event_id)).explained
+    wanted = ids.read(Kind.EVENT, event_id)
+    found = tools.services.events.get(tenant, wanted, opened=False).explained
     items = [rows.explanation(each) for each in found.items]
     if json_wanted:
         output.as_json({"endpoints": items, "more_endpoints": found.more})

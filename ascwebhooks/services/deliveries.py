@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class Opened:
     """An attempt with what was sealed of it, and the body that it sent.
 
-    Both are None if their key was destroyed.
+    Both are None if their key was destroyed, or nobody asked for them.
     """
 
     attempt: Attempt
@@ -81,24 +81,43 @@ class Deliveries:
             find_tenant(uow, tenant_id)
             return uow.deliveries.page(tenant_id, after=after, limit=limit, **wanted)
 
-    def get(self, tenant_id: str, delivery_id: UUID) -> DeliveryWithAttempts:
-        """Return a delivery with its attempts, opened.
+    def get(
+        self, tenant_id: str, delivery_id: UUID, *, opened: bool = True
+    ) -> DeliveryWithAttempts:
+        """Return a delivery with its attempts.
+
+        Args:
+            tenant_id: Whose.
+            delivery_id: Which.
+            opened: Whether with headers and bodies; a look at them is recorded in
+                the audit log.
 
         Raises:
             NotFound: If the tenant has no such delivery.
         """
+        if not opened:
+            return self._outline(tenant_id, delivery_id)
         with self._uow() as uow:
             delivery = _find(uow, tenant_id, delivery_id)
             bodies = self._bodies(uow, delivery.event_id)
             endpoint = uow.endpoints.find(tenant_id, delivery.endpoint_id)
-            opened = [
+            attempts = [
                 self._opened(each, bodies)
                 for each in uow.deliveries.attempts(delivery_id)
             ]
-        if opened:
-            return DeliveryWithAttempts(delivery, opened, opened[-1].body)
+            _record(uow, "delivery.viewed", tenant_id, delivery_id)
+            uow.commit()
+        if attempts:
+            return DeliveryWithAttempts(delivery, attempts, attempts[-1].body)
         format = Format.STANDARD if endpoint is None else endpoint.format
-        return DeliveryWithAttempts(delivery, opened, bodies.get(format))
+        return DeliveryWithAttempts(delivery, attempts, bodies.get(format))
+
+    def _outline(self, tenant_id: str, delivery_id: UUID) -> DeliveryWithAttempts:
+        with self._uow() as uow:
+            delivery = _find(uow, tenant_id, delivery_id)
+            rows = uow.deliveries.attempts(delivery_id)
+        closed = [Opened(each, None, None) for each in rows]
+        return DeliveryWithAttempts(delivery, closed, None)
 
     def retry(self, tenant_id: str, delivery_id: UUID) -> Delivery:
         """Make a delivery due now: a pending one as it is, any other anew.
@@ -130,6 +149,7 @@ class Deliveries:
             delivery = uow.deliveries.reopen(tenant_id, delivery_id)
             due = Due(endpoint.id, endpoint.region)
             uow.after_commit(lambda: self._ring([due]))
+            _record(uow, "delivery.retried", tenant_id, delivery_id)
             uow.commit()
         log.info(
             "delivery_retried_by_hand",
@@ -157,6 +177,7 @@ class Deliveries:
             if endpoint is not None:
                 due = Due(endpoint.id, endpoint.region)
                 uow.after_commit(lambda: self._ring([due]))
+            _record(uow, "delivery.cancelled", tenant_id, delivery_id)
             uow.commit()
         log.info(
             "delivery_cancelled",
@@ -189,6 +210,10 @@ class Deliveries:
         wanted = [(event_id, format) for format in Format]
         messages = self._targets.messages(uow, wanted)
         return {format: each.body for (_, format), each in messages.items()}
+
+
+def _record(uow: UnitOfWork, action: str, tenant_id: str, delivery_id: UUID) -> None:
+    uow.audit.record(action, Kind.DELIVERY, delivery_id, tenant_id=tenant_id)
 
 
 def _find(uow: UnitOfWork, tenant_id: str, delivery_id: UUID) -> Delivery:

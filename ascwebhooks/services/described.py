@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from ascwebhooks.domain import ids, signing
@@ -93,6 +94,19 @@ class WithSecret:
 
     described: Described
     secret: str | None
+
+
+def record(uow: UnitOfWork, action: str, endpoint: Endpoint, **detail: Any) -> None:
+    """Have the audit log say what was done to an endpoint."""
+    # A URL's path is a secret of many a receiver: the host says where it goes.
+    uow.audit.record(
+        action,
+        Kind.ENDPOINT,
+        endpoint.id,
+        tenant_id=endpoint.tenant_id,
+        host=urlsplit(endpoint.url).netloc,
+        **detail,
+    )
 
 
 def find_endpoint(uow: UnitOfWork, tenant_id: str, endpoint_id: UUID) -> Endpoint:

@@ -18,7 +18,7 @@ from ascwebhooks.domain.deliveries import (
     mailbox_state,
 )
 from ascwebhooks.domain.health import DisabledReason
-from ascwebhooks.domain.ids import Window
+from ascwebhooks.domain.ids import Kind, Window
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.errors import Conflict
 from ascwebhooks.services.described import Described, describe, find_endpoint, names
@@ -86,6 +86,9 @@ class EndpointStates:
                 EndpointState.DELETED,
                 DeadReason.ENDPOINT_DELETED,
             )
+            uow.audit.record(
+                "endpoint.deleted", Kind.ENDPOINT, endpoint_id, tenant_id=tenant_id
+            )
             uow.commit()
         log.info("endpoint_deleted", **names(endpoint))
 
@@ -116,6 +119,13 @@ class EndpointStates:
                 endpoint_id,
                 EndpointState.DISABLED,
                 DeadReason.ENDPOINT_DISABLED,
+            )
+            uow.audit.record(
+                "endpoint.disabled",
+                Kind.ENDPOINT,
+                endpoint_id,
+                tenant_id=tenant_id,
+                reason=reason,
             )
             uow.commit()
         log.warning("endpoint_disabled", reason=reason, **names(endpoint))
@@ -223,6 +233,9 @@ class EndpointStates:
                 raise Conflict("the endpoint is disabled; resume enables it.")
             endpoint.state = EndpointState.PAUSED
             uow.mailboxes.set_state(endpoint_id, _place(uow, endpoint))
+            uow.audit.record(
+                "endpoint.paused", Kind.ENDPOINT, endpoint_id, tenant_id=tenant_id
+            )
             uow.commit()
             log.info("endpoint_paused", **names(endpoint))
             return describe(uow, self._sealing, tenant_id, [endpoint])[0]
@@ -249,6 +262,9 @@ class EndpointStates:
             if place is MailboxState.ACTIVE:
                 due = [Due(endpoint_id, endpoint.region)]
                 uow.after_commit(lambda: self._ring(due))
+            uow.audit.record(
+                "endpoint.resumed", Kind.ENDPOINT, endpoint_id, tenant_id=tenant_id
+            )
             uow.commit()
             log.info("endpoint_resumed", **names(endpoint))
             return describe(uow, self._sealing, tenant_id, [endpoint])[0]

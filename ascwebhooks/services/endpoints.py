@@ -25,6 +25,7 @@ from ascwebhooks.services.described import (
     describe,
     find_endpoint,
     names,
+    record,
 )
 from ascwebhooks.services.making import Making, check_region, host_of
 from ascwebhooks.services.sealing import Sealing
@@ -189,10 +190,12 @@ class Endpoints:
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
             if check is not None:
                 check(describe(uow, self._sealing, tenant_id, [endpoint])[0])
+            asked = sorted(changes)
             self._apply(uow, endpoint, changes)
+            record(uow, "endpoint.changed", endpoint, fields=asked)
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
-        log.info("endpoint_changed", fields=sorted(changes), **names(endpoint))
+        log.info("endpoint_changed", fields=asked, **names(endpoint))
         return described
 
     def _apply(

@@ -26,7 +26,7 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class EventWithDeliveries:
-    """An event, its content if its key still exists, and what became of it."""
+    """An event, its content if it was asked for and its key exists, and its fate."""
 
     event: Event
     kept: Kept | None
@@ -80,8 +80,16 @@ class Events:
                 until=until,
             )
 
-    def get(self, tenant_id: str, event_id: UUID) -> EventWithDeliveries:
-        """Return an event, opened, with what became of it at each endpoint.
+    def get(
+        self, tenant_id: str, event_id: UUID, *, opened: bool = True
+    ) -> EventWithDeliveries:
+        """Return an event with what became of it at each endpoint.
+
+        Args:
+            tenant_id: Whose.
+            event_id: Which.
+            opened: Whether with its content; a look at it is recorded in the audit
+                log.
 
         Raises:
             NotFound: If the tenant has no such event.
@@ -93,7 +101,12 @@ class Events:
             deliveries = uow.deliveries.of_event(tenant_id, event_id)
             window = ids.window(uow.now(), self._retention)
             explained = explain(uow, event, deliveries, window=window)
-        kept, data = self._open(event)
+            if opened:
+                uow.audit.record(
+                    "event.viewed", Kind.EVENT, event_id, tenant_id=tenant_id
+                )
+                uow.commit()
+        kept, data = self._open(event) if opened else (None, None)
         return EventWithDeliveries(event, kept, data, deliveries, explained)
 
     def send_test(self, tenant_id: str, endpoint_id: UUID, source_id: str) -> Accepted:

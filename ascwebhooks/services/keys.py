@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids, keys
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.errors import NotAuthenticated, NotFound
 from ascwebhooks.services.tenants import find_tenant
@@ -65,6 +66,16 @@ class Keys:
                 expires_at=None if expires_in is None else now + expires_in,
             )
             uow.keys.add(row)
+            uow.audit.record(
+                "api_key.created",
+                Kind.API_KEY,
+                row.id,
+                tenant_id=tenant_id,
+                role=role,
+                name=name,
+                key=row.shown,
+                expires_at=row.expires_at,
+            )
             uow.commit()
         log.info("api_key_created", key=row.shown, role=role, tenant_id=tenant_id)
         return row, secret
@@ -117,7 +128,15 @@ class Keys:
             row = uow.keys.find(key_id)
             if row is None or tenant_id not in (None, row.tenant_id):
                 raise NotFound("there is no such API key.")
-            row.revoked_at = row.revoked_at or uow.now()
+            if row.revoked_at is None:
+                row.revoked_at = uow.now()
+                uow.audit.record(
+                    "api_key.revoked",
+                    Kind.API_KEY,
+                    key_id,
+                    tenant_id=row.tenant_id,
+                    key=row.shown,
+                )
             uow.commit()
         log.info("api_key_revoked", key=row.shown)
         return row

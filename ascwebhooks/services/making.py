@@ -16,6 +16,7 @@ from ascwebhooks.domain.retry import check_schedule
 from ascwebhooks.domain.urls import parse_target
 from ascwebhooks.errors import InvalidInput
 from ascwebhooks.services import subscriptions
+from ascwebhooks.services.described import record
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.storage.endpoints import Added
 from ascwebhooks.storage.models import Endpoint, Mailbox, Tenant
@@ -80,6 +81,7 @@ class Making:
                 else None
             )
             made.append((Added(endpoint, _new_mailbox(endpoint), row, wanted), secret))
+            record(uow, "endpoint.created", endpoint, event_types=draft.event_types)
         uow.endpoints.add_all([added for added, _ in made])
         return [(added.endpoint, secret) for added, secret in made]
 

@@ -82,6 +82,16 @@ class Previews:
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
             page = uow.events.page(tenant_id, after=None, limit=min(limit, MAX_EVENTS))
+            # What a filter answers tells something of what it looked at.
+            uow.audit.record(
+                "subscription.previewed",
+                "tenant",
+                tenant_id,
+                tenant_id=tenant_id,
+                filter=filter,
+                events=len(page),
+            )
+            uow.commit()
         return Preview([self._previewed(each, wanted, made) for each in page])
 
     def _previewed(

@@ -67,7 +67,9 @@ class RejectedEvents:
         """
         with self._uow() as uow:
             row = _find(uow, tenant_id, rejected_id)
-            return RejectedWithRaw(row, self._open(row))
+            _record(uow, "rejected_event.viewed", row)
+            uow.commit()
+        return RejectedWithRaw(row, self._open(row))
 
     def delete(self, tenant_id: str | None, rejected_id: UUID) -> None:
         """Delete a rejected event.
@@ -76,7 +78,9 @@ class RejectedEvents:
             NotFound: If there is none, or it is not this tenant's.
         """
         with self._uow() as uow:
-            uow.rejected_events.remove(_find(uow, tenant_id, rejected_id))
+            row = _find(uow, tenant_id, rejected_id)
+            _record(uow, "rejected_event.deleted", row)
+            uow.rejected_events.remove(row)
             uow.commit()
 
     def resubmit(
@@ -141,6 +145,12 @@ class RejectedEvents:
             )
         except CannotOpen:
             return None
+
+
+def _record(uow: UnitOfWork, action: str, row: RejectedEvent) -> None:
+    uow.audit.record(
+        action, Kind.REJECTED_EVENT, row.id, tenant_id=row.tenant_id, code=row.code
+    )
 
 
 def _find(uow: UnitOfWork, tenant_id: str | None, rejected_id: UUID) -> RejectedEvent:

@@ -30,6 +30,12 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 _OUTCOME_WITHIN = timedelta(seconds=2)
+#: What putting a replay into a state is called.
+_DONE = {
+    ReplayState.PAUSED: "paused",
+    ReplayState.RUNNING: "resumed",
+    ReplayState.CANCELLED: "cancelled",
+}
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,15 @@ class Replays:
             )
             uow.replays.add(replay)
             uow.after_commit(self._wake)
+            uow.audit.record(
+                "replay.created",
+                Kind.REPLAY,
+                replay.id,
+                tenant_id=tenant_id,
+                total=counted.total,
+                filter=_told(wanted),
+                rate_per_s=rate_per_s,
+            )
             uow.commit()
         log.info("replay_created", total=counted.total, **_names(replay))
         return Progress(replay, plan, {}, counted)
@@ -227,6 +242,8 @@ class Replays:
             progress = self._progress(uow, replay)
             if state is ReplayState.RUNNING:
                 uow.after_commit(self._wake)
+            action = f"replay.{_DONE[state]}"
+            uow.audit.record(action, Kind.REPLAY, replay_id, tenant_id=tenant_id)
             uow.commit()
         log.info("replay_changed", state=state.value, **_names(replay))
         return progress
@@ -258,6 +275,16 @@ def _wanted(
     if since and until and since >= until:
         raise InvalidInput("since is not before until.", field="filter.since")
     return wanted
+
+
+def _told(wanted: DeliveryFilters | None) -> dict[str, str] | None:
+    """Return a filter for the audit log; None if ids were given."""
+    if wanted is None:
+        return None
+    told = {name: str(value) for name, value in wanted.items()}
+    if endpoint_id := wanted.get("endpoint_id"):
+        told["endpoint_id"] = ids.show(Kind.ENDPOINT, endpoint_id)
+    return told
 
 
 def _ms(moment: datetime) -> int:

@@ -23,6 +23,14 @@ class Resubmission(Batch):
         if row is None:
             shown = ids.show(Kind.REJECTED_EVENT, resubmitted.rejected_id)
             raise NotFound(f"there is no rejected event {shown} any more.")
+        self._uow.audit.record(
+            "rejected_event.resubmitted",
+            Kind.REJECTED_EVENT,
+            row.id,
+            tenant_id=row.tenant_id,
+            edited=not resubmitted.as_it_came,
+            accepted=not self.refusals,
+        )
         for refusal in self.refusals:
             self.verdicts[refusal.position] = Refused(refusal.code, refusal.detail)
             if resubmitted.as_it_came:

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids, signing
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import Conflict, InvalidInput
@@ -89,6 +90,14 @@ class Secrets:
                 "overlap_s": int(overlap.total_seconds()),
             }
             uow.notices.add(Operation.SECRET_ROTATED, tenant_id, endpoint_id, facts)
+            uow.audit.record(
+                "endpoint.secret_rotated",
+                Kind.ENDPOINT,
+                endpoint_id,
+                tenant_id=tenant_id,
+                hint=row.hint,
+                overlap_s=int(overlap.total_seconds()),
+            )
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
         log.info("endpoint_secret_rotated", **names(endpoint))

@@ -52,6 +52,7 @@ class Subscriptions:
             made = new(uow, self._entropy, endpoint, event_types, filter)
             made.enabled = enabled
             uow.subscriptions.add(made)
+            _record(uow, "subscription.created", made)
             uow.commit()
         log.info("subscription_created", **_names(made))
         return made
@@ -123,6 +124,7 @@ class Subscriptions:
                 check_found(found)
             for name, value in changes.items():
                 setattr(found, name, value)
+            _record(uow, "subscription.changed", found)
             uow.commit()
         log.info("subscription_changed", fields=sorted(changes), **_names(found))
         return found
@@ -149,6 +151,7 @@ class Subscriptions:
             if check_found is not None:
                 check_found(found)
             uow.subscriptions.delete(found)
+            _record(uow, "subscription.deleted", found)
             uow.commit()
         log.info("subscription_deleted", **_names(found))
 
@@ -222,6 +225,19 @@ def _find(uow: UnitOfWork, tenant_id: str, subscription_id: UUID) -> Subscriptio
         shown = ids.show(Kind.SUBSCRIPTION, subscription_id)
         raise NotFound(f"there is no subscription {shown}.")
     return found
+
+
+def _record(uow: UnitOfWork, action: str, row: Subscription) -> None:
+    uow.audit.record(
+        action,
+        Kind.SUBSCRIPTION,
+        row.id,
+        tenant_id=row.tenant_id,
+        endpoint=ids.show(Kind.ENDPOINT, row.endpoint_id),
+        event_types=row.event_types,
+        filter=row.filter,
+        enabled=row.enabled,
+    )
 
 
 def _names(subscription: Subscription) -> dict[str, str]:

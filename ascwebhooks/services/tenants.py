@@ -72,7 +72,10 @@ class Tenants:
                 allowed_regions=regions,
             )
             if not uow.tenants.add(tenant):
-                raise Conflict(f"the tenant {tenant_id!r} exists already.")
+                raise Conflict(f"the tenant {tenant_id!r} exists already.", field="id")
+            uow.audit.record(
+                "tenant.created", "tenant", tenant_id, tenant_id=tenant_id, name=name
+            )
             uow.commit()
             return tenant
 
@@ -127,6 +130,9 @@ class Tenants:
             _check_regions(tenant.home_region, tenant.allowed_regions)
             if "allowed_regions" in changes:
                 self._follow_regions(uow, tenant)
+            uow.audit.record(
+                "tenant.changed", "tenant", tenant_id, tenant_id=tenant_id, to=changes
+            )
             uow.commit()
             return tenant
 
@@ -158,6 +164,7 @@ class Tenants:
                     EndpointState.DELETED,
                     DeadReason.ENDPOINT_DELETED,
                 )
+            uow.audit.record("tenant.deleted", "tenant", tenant_id, tenant_id=tenant_id)
             uow.commit()
 
 

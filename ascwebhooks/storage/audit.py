@@ -86,8 +86,9 @@ class AuditRepository:
             return
         wanted, self._wanted = self._wanted, []
         end = self._lock_end()
+        at = self._session.execute(_CLOCK).scalar_one()
         for actor, each in wanted:
-            end = self._append(end, actor, each)
+            end = self._append(end, at, actor, each)
         self._session.execute(
             update(AuditHead)
             .where(AuditHead.id == _HEAD)
@@ -103,10 +104,10 @@ class AuditRepository:
             found = self._session.execute(query.with_for_update()).one()
         return End(found.seq, bytes(found.hash))
 
-    def _append(self, end: End, actor: Actor, wanted: Wanted) -> End:
+    def _append(self, end: End, at: datetime, actor: Actor, wanted: Wanted) -> End:
         entry = AuditEntry(
             seq=end.seq + 1,
-            at=self._session.execute(_CLOCK).scalar_one(),
+            at=at,
             actor_kind=str(actor.kind),
             actor_id=audit.text(actor.id),
             actor_name=audit.text(actor.name),
@@ -121,7 +122,6 @@ class AuditRepository:
         )
         entry.hash = audit.chained(end.hash, entry)
         self._session.add(entry)
-        self._session.flush()
         return End(entry.seq, entry.hash)
 
     def end(self) -> End | None:
