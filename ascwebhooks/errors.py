@@ -16,6 +16,7 @@ AscWebhooksError
 │   ├── IdempotencyAnswerLost
 │   └── IdempotencyInProgress
 ├── PreconditionFailed        it is no longer what the caller has seen
+├── AuditBroken               an entry of the audit log was changed or removed
 ├── Unavailable               a part this needs is away; the same call may work later
 └── SettingsInvalid           a setting is missing or wrong; the process does not start
 
@@ -126,6 +127,12 @@ class PreconditionFailed(AscWebhooksError):
     """What is to be changed is no longer what the caller has seen."""
 
     code = "precondition_failed"
+
+
+class AuditBroken(AscWebhooksError):
+    """An entry of the audit log was changed or removed."""
+
+    code = "audit_broken"
 
 
 class Unavailable(AscWebhooksError):

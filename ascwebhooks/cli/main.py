@@ -10,6 +10,7 @@ import structlog
 
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
+from ascwebhooks.cli.audit import audit
 from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.create_many import create_many
 from ascwebhooks.cli.dead_letters import dead_letters
@@ -28,6 +29,7 @@ from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
 from ascwebhooks.cli.update_endpoint import update
+from ascwebhooks.cli.users import users
 from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
 
@@ -63,6 +65,8 @@ for _command in (
     listen,
     verify,
     keys,
+    users,
+    audit,
     tenants,
     endpoints,
     subscriptions,

@@ -239,3 +239,16 @@ def document(data: bytes | None) -> Any:
 def readable(data: bytes | None) -> str | None:
     """Return bytes of unknown encoding as text."""
     return None if data is None else data.decode(errors="replace")
+
+
+def person(row: Any) -> Row:
+    """Return somebody who may log in."""
+    return {
+        "id": shown(Kind.USER, row.id),
+        "login": row.login,
+        "name": row.name,
+        "roles": [f"{each.role}@{each.tenant_id or '*'}" for each in row.roles],
+        "state": row.state,
+        "created_at": moment(row.created_at),
+        "last_login_at": moment(row.last_login_at),
+    }

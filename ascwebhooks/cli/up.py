@@ -180,6 +180,7 @@ class _Up:
     def _welcome(self, services: Services, settings: Settings, demo: Demo) -> None:
         url = f"http://{ports.reachable(settings.bind)}"
         self._say(f"ready: {url}   API: {url}/api/docs   Ctrl-C stops everything")
+        self._first_admin(services, url)
         if demo.key_shown:
             return
         _, key = services.keys.create(Role.ADMIN, name="first start")
@@ -188,6 +189,16 @@ class _Up:
         self._say("another: ascwebhooks keys create --role admin")
         demo.key_shown = True
         demo.save()
+
+    def _first_admin(self, services: Services, url: str) -> None:
+        """Print a login for the pages, at the first start."""
+        made = services.people.first_admin()
+        if made is None:
+            return
+        person, password = made
+        self._say(f"pages: {url}/admin   log in as {person.login!r}; the password,")
+        self._say(f"shown once:   {password}")
+        self._say("another: ascwebhooks users set-password admin")
 
 
 def _metrics_targets(settings: Settings) -> str:

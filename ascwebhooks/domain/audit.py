@@ -166,3 +166,30 @@ def text(value: str) -> str:
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+#: The columns of an export, in order.
+COLUMNS = (
+    "seq",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "action",
+    "resource_kind",
+    "resource_id",
+    "tenant_id",
+    "address",
+    "request_id",
+    "detail",
+    "previous",
+    "hash",
+)
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """Return an entry as exports have it: times in RFC 3339, hashes in hexadecimal."""
+    row = {name: getattr(entry, name) for name in COLUMNS}
+    for name in ("previous", "hash"):
+        row[name] = bytes(row[name]).hex()
+    return {**row, "at": _moment(entry.at)}

@@ -28,7 +28,7 @@ _DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def install(blp: Blueprint) -> None:
     """Give the templates of ``blp`` their functions and filters."""
     blp.app_context_processor(_context)
-    for function in (asset, csrf_field, csrf_token, icon, notices):
+    for function in (asset, csrf_field, csrf_token, icon, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
     for shown in (moment, show_id):
@@ -74,6 +74,11 @@ def moment(at: datetime | None, absent: str = "never") -> Markup:
         utc.strftime("%Y-%m-%d %H:%M:%S"),
         utc.strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def now() -> datetime:
+    """Return the time by this process's clock: for what is shown, not for decisions."""
+    return datetime.now(UTC)
 
 
 def show_id(value: UUID, kind: str) -> str:
