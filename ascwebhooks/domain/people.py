@@ -69,11 +69,8 @@ class Grants(tuple[Grant, ...]):
         """Return in which tenants they allow this; None if in all of them."""
         if self.may(permission, None):
             return None
-        return sorted(
-            each.tenant_id
-            for each in self
-            if each.tenant_id is not None and permission in ALLOWED[each.role]
-        )
+        allowed = {each.tenant_id for each in self if permission in ALLOWED[each.role]}
+        return sorted(each for each in allowed if each is not None)
 
 
 def check_grants(grants: Iterable[Grant]) -> Grants:

@@ -10,7 +10,7 @@ import pytest
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
-from ascwebhooks.domain.people import Grant
+from ascwebhooks.domain.people import Grant, PersonState
 from ascwebhooks.web.app import create_app
 
 PASSWORD = "correct horse battery"
@@ -164,8 +164,6 @@ def test_an_address_is_throttled_whatever_the_login(pipeline, app, person):
 
 
 def test_a_disabled_person_is_out_at_once(pipeline, app, person):
-    from ascwebhooks.domain.people import PersonState
-
     person("root", Role.ADMIN)
     ann, somebody = person("ann", Role.ADMIN), Browser(app)
     somebody.log_in("ann")

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request, ur
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
+from ascwebhooks.domain.audit import ActorKind
 from ascwebhooks.settings import Settings
 from ascwebhooks.web.admin import (
     access,
@@ -34,6 +35,8 @@ _POLICY = (
     " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors {}"
 )
+_FRAMERS = "ASCWEBHOOKS_FRAME_ANCESTORS"
+_NOBODY = "'none'"
 _FOREVER = "public, max-age=31536000, immutable"
 _HOME = ("admin.overview.index", "admin.tenants.index")
 
@@ -41,6 +44,7 @@ _HOME = ("admin.overview.index", "admin.tenants.index")
 def install(app: Flask, settings: Settings) -> None:
     """Serve the pages below /admin, and let / lead there."""
     app.config[cookies.PUBLIC_URL] = settings.public_url
+    app.config[_FRAMERS] = " ".join(settings.frame_ancestors) or _NOBODY
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_url_rule("/", "root", _to_pages)
     app.register_blueprint(_blueprint())
@@ -83,10 +87,20 @@ def _nothing(path: str) -> ResponseReturnValue:
     raise NotFound(f"There is no page /admin/{path[:100]}.")
 
 
+def _framers() -> str:
+    """Return who may frame the page: a portal's only, and as it was set."""
+    who = access.known_visitor()
+    if who is None or who.kind is not ActorKind.PORTAL:
+        return _NOBODY
+    return str(current_app.config[_FRAMERS])
+
+
 def _secure(response: Response) -> Response:
     headers = response.headers
-    headers["Content-Security-Policy"] = _POLICY.format("'none'")
-    headers["X-Frame-Options"] = "DENY"
+    framers = _framers()
+    headers["Content-Security-Policy"] = _POLICY.format(framers)
+    if framers == _NOBODY:
+        headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     kept = request.endpoint == f"{access.NAME}.static" and "v" in request.args
     headers["Cache-Control"] = _FOREVER if kept else "no-store"
