@@ -60,7 +60,10 @@ def list_(
 @audit.command()
 @_filters
 @click.option(
-    "--format", "format_", type=click.Choice([*Format]), default=Format.JSONL.value
+    "--format",
+    "format_",
+    type=click.Choice([each.value for each in Format]),
+    default=Format.JSONL.value,
 )
 @pass_tools
 def export(tools: Tools, /, *, format_: str, **given: Any) -> None:
