@@ -63,7 +63,7 @@ def _secure(response: Response) -> None:
 
 def _log(response: Response) -> None:
     """Log the request by its route's pattern: a path or a query may say too much."""
-    caller = g.get("caller")
+    caller, visitor = g.get("caller"), g.get("visitor")
     rule = request.url_rule
     write = log.debug if request.path in _PROBES else log.info
     write(
@@ -73,4 +73,5 @@ def _log(response: Response) -> None:
         status=response.status_code,
         ms=round((time.perf_counter() - g.began) * 1000, 1),
         key=None if caller is None else caller.shown,
+        user=None if visitor is None else visitor.id,
     )

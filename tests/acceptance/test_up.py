@@ -186,10 +186,13 @@ def test_other_programs_reach_what_it_started(first):
     assert (first.tenants, first.waiting) == (3, 0)
 
 
-def test_it_says_what_it_allows_for_its_demonstration_and_shows_one_key(first):
+def test_it_says_what_it_allows_for_its_demonstration_and_shows_one_key_and_login(
+    first,
+):
     assert "ASCWEBHOOKS_ALLOW_HTTP=true" in first.output
     assert "ASCWEBHOOKS_ALLOWED_NETWORKS=127.0.0.1/32" in first.output
     assert len(re.findall(r"^ascw_\S+$", first.output, re.MULTILINE)) == 1
+    assert len(re.findall(r"shown once: +[a-z2-7-]{27}$", first.output, re.M)) == 1
 
 
 def test_ctrl_c_is_0_and_leaves_no_process(first):
@@ -205,6 +208,7 @@ def test_a_second_start_keeps_its_data_and_proves_itself_with_one_test(first, st
     assert "endpoint.test to ep_" in up.output
     assert up.proof == [1, 1, 1, 0]
     assert not re.search(r"^ascw_", up.output, re.MULTILINE)
+    assert "log in as" not in up.output
 
     pid = up.said(r"deliver-1 started \(process (\d+)\)")[1]
     os.kill(int(pid), signal.SIGKILL)

@@ -64,5 +64,7 @@ The audit log
 -------------
 
 Services write it (``uow.audit.record``); entry points only say who acts
-(``services.acting``), which ``access.check`` has done for every view.
+(``services.acting``), which ``access.check`` has done for every view.  A page, or a
+live part of one, that shows no payload asks for ``deliveries.get(..., opened=False)``,
+or it would write down a look with every refresh.
 """
