@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -32,7 +33,8 @@ class Lane:
 
     While its endpoint fails, no more go out than would open the breaker: by the
     time the failures are recorded, a fast receiver could have failed hundreds.  And
-    nothing more goes out once it asked to be left alone.
+    nothing more goes out once it asked to be left alone.  Nothing goes out past
+    ``until`` either: by then another process may serve the endpoint.
 
     ``put`` and ``take_all`` may be called from any thread, the rest belongs to
     the loop.  One operation on a deque is atomic, so there is no lock.
@@ -44,6 +46,7 @@ class Lane:
             to be minded.
         interval_s: How long after the start of one request the next may start.
         start_at: When the first may, by ``time.monotonic``.
+        until: When the lease ends, by ``time.monotonic``.
     """
 
     __slots__ = (
@@ -56,6 +59,7 @@ class Lane:
         "_window",
         "cap",
         "scheduled",
+        "until",
     )
 
     def __init__(
@@ -66,8 +70,11 @@ class Lane:
         failures: int | None = None,
         interval_s: float = 0.0,
         start_at: float = 0.0,
+        until: float = math.inf,
     ) -> None:
         self.cap = cap
+        #: Moved by whoever renews the lease, in a thread of its own.
+        self.until = until
         #: Whether the loop has this lane in its round; the loop's alone.
         self.scheduled = False
         self._window = max(1, min(cap, start_window))
@@ -117,7 +124,7 @@ class Lane:
         Args:
             now: ``time.monotonic()``.
         """
-        if self._full() or now < self._next_at:
+        if self._full() or now < self._next_at or now >= self.until:
             return None
         try:
             job = self._jobs.popleft()
@@ -129,6 +136,11 @@ class Lane:
             # up for, or two would arrive closer together than the rate allows.
             self._next_at = now + self._interval_s
         return job
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to go out before what came of it is recorded."""
+        return self._held or (self._failures or 0) >= BREAKER_FAILURES
 
     def _full(self) -> bool:
         if self._held or self._active >= self._window:

@@ -81,6 +81,7 @@ class Sender:
         self._again = False
         self._bell_lock = threading.Lock()
         self._closed = False
+        self._held = False
         # Lanes with new work come in through the first and take turns in the second.
         self._inbox: deque[Lane] = deque()
         self._lanes: deque[Lane] = deque()
@@ -118,6 +119,12 @@ class Sender:
         lane.put(jobs)
         self._inbox.append(lane)
         self._wake()
+
+    def hold(self, held: bool) -> None:
+        """Start nothing while what came of requests cannot be recorded, or go on."""
+        if self._held != held:
+            self._held = held
+            self._wake()
 
     def drain(self, lane: Lane) -> list[Job]:
         """Take back those of ``lane``'s jobs that were not started, in order."""
@@ -170,7 +177,9 @@ class Sender:
     def _timeout_s(self) -> float:
         """Return how long to wait for events; negative: until there is one."""
         free = self._running < self._max_transfers
-        work = self._placed or (self._lanes and self._stop_at is None)
+        work = self._placed or (
+            self._lanes and self._stop_at is None and not self._held
+        )
         if self._again or self._inbox or (free and work):
             return 0.0
         ends = [each for each in (self._stop_at,) if each is not None]
@@ -196,7 +205,7 @@ class Sender:
                 attempt.waiting = False
                 self._waiting -= 1
                 self._begin(attempt, pin)
-        if self._stop_at is not None:
+        if self._stop_at is not None or self._held:
             return
         lanes = self._lanes
         now = time.monotonic()

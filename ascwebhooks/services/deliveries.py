@@ -169,10 +169,13 @@ class Deliveries:
             Conflict: If it has ended already.
         """
         with self._uow() as uow:
+            found = _find(uow, tenant_id, delivery_id)
+            # The mailbox before the delivery, as everywhere.  Whoever has claimed it
+            # and not sent it gives it back.
+            uow.mailboxes.supersede(found.endpoint_id)
             delivery = uow.deliveries.cancel(tenant_id, delivery_id)
             if delivery is None:
-                ended = _find(uow, tenant_id, delivery_id)
-                raise Conflict(f"the delivery is {ended.status} already.")
+                raise Conflict(f"the delivery is {found.status} already.")
             endpoint = uow.endpoints.find(tenant_id, delivery.endpoint_id)
             if endpoint is not None:
                 due = Due(endpoint.id, endpoint.region)

@@ -259,6 +259,7 @@ class EndpointStates:
             place = _place(uow, endpoint)
             uow.mailboxes.set_state(endpoint_id, place)
             uow.mailboxes.forget_failures(endpoint_id)
+            uow.mailboxes.supersede(endpoint_id)
             if place is MailboxState.ACTIVE:
                 due = [Due(endpoint_id, endpoint.region)]
                 uow.after_commit(lambda: self._ring(due))

@@ -43,6 +43,8 @@ _KEEPS_SIGNATURE = (
 )
 #: What of an endpoint's fields is its subscription's.
 _WISHES = ("event_types", "filter")
+#: What may change without a difference to what was claimed already.
+_UNSEEN = frozenset({*_WISHES, "description"})
 
 
 class Endpoints:
@@ -191,6 +193,8 @@ class Endpoints:
             if check is not None:
                 check(describe(uow, self._sealing, tenant_id, [endpoint])[0])
             asked = sorted(changes)
+            if not _UNSEEN.issuperset(asked):
+                uow.mailboxes.supersede(endpoint_id)
             self._apply(uow, endpoint, changes)
             record(uow, "endpoint.changed", endpoint, fields=asked)
             uow.commit()
@@ -217,6 +221,9 @@ class Endpoints:
             uow.mailboxes.set_state(endpoint.id, endpoint.state)
         if changes.get("ordering", endpoint.ordering) != endpoint.ordering:
             self._reorder(uow, endpoint, changes["ordering"])
+        if changes.get("url", endpoint.url) != endpoint.url:
+            # Nothing is known of the new one: the old one's pause was not its own.
+            uow.mailboxes.forget_failures(endpoint.id)
         for name, value in changes.items():
             setattr(endpoint, name, value)
 
@@ -224,8 +231,7 @@ class Endpoints:
         """Begin or end an order: what is pending takes part in it.
 
         The caller has locked the tenant, so nothing is accepted meanwhile; whoever
-        serves the endpoint without order has sent what it holds when the next one
-        takes the lease.
+        serves the endpoint without order gives back what is not sent.
         """
         uow.mailboxes.set_ordering(endpoint.id, ordering)
         if ordering == Ordering.FIFO:

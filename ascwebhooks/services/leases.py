@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import structlog
+
 from ascwebhooks.domain.health import BREAKER_FAILURES
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.outbound.lanes import Lane
@@ -15,6 +17,8 @@ from ascwebhooks.services.targets import Target, Targets
 from ascwebhooks.services.visits import Visit
 from ascwebhooks.storage.mailboxes import Due, Leased, Returned
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
 
 CLAIMING_S = 5.0
 #: After a lease is given back: how far back what fell due is looked for.  Whatever
@@ -59,7 +63,7 @@ class Leases:
 
         Those whose secrets do not open are given back: they hinder no other.
         """
-        token = uuid4()
+        token, began = uuid4(), time.monotonic()
         uow.forgo_durability()
         leased = uow.mailboxes.take(endpoint_ids, token, self._lease, self._region)
         targets = self._targets.of(uow, [each.endpoint_id for each in leased])
@@ -68,25 +72,26 @@ class Leases:
             uow.mailboxes.release(
                 [Returned(each.endpoint_id, token, emptied=False) for each in closed]
             )
-        now = time.monotonic()
         return [
-            self._open(targets[each.endpoint_id], token, each, now)
+            self._open(targets[each.endpoint_id], token, each, began)
             for each in leased
             if each.endpoint_id in targets
         ]
 
-    def _open(self, target: Target, token: UUID, leased: Leased, now: float) -> Visit:
+    def _open(self, target: Target, token: UUID, leased: Leased, began: float) -> Visit:
         failures = leased.consecutive_failures
         probe = leased.breaker_openings > 0 or failures >= BREAKER_FAILURES
-        rate = target.rate_limit_per_s
+        rate, now = target.rate_limit_per_s, time.monotonic()
         return Visit(
             target,
             token,
+            leased.epoch,
             Lane(
                 target.max_in_flight,
                 failures=None if probe else failures,
                 interval_s=1 / rate if rate else 0.0,
                 start_at=now + leased.rate_wait_s if rate else 0.0,
+                until=self._until(target, began),
             ),
             now + CLAIMING_S,
             alone=leased.abandoned_leases >= SUSPICIOUS_LEASES,
@@ -94,16 +99,40 @@ class Leases:
             wake=self._wake,
         )
 
+    def _until(self, target: Target, began: float) -> float:
+        """Return until when requests may start under a lease that was asked for then.
+
+        One that is in order has to be over by the end of the lease, or the next holder
+        would send what comes after it meanwhile.
+        """
+        lease_s = self._lease.total_seconds()
+        if not target.in_order:
+            return began + lease_s
+        return began + max(lease_s / 2, lease_s - target.timeout.total_seconds())
+
     def renew(self, visits: Sequence[Visit]) -> list[Visit]:
-        """Extend the leases of these visits; return those whose lease was lost."""
+        """Extend the leases of these visits; return those that are to be closed.
+
+        Their lease was lost, or the terms have changed under which they claimed.
+        """
         if not visits:
             return []
         held = sorted((visit.target.endpoint_id, visit.token) for visit in visits)
+        began = time.monotonic()
         with self._uow() as uow:
             uow.forgo_durability()
             kept = uow.mailboxes.renew(held, self._lease)
             uow.commit()
-        return [visit for visit in visits if visit.target.endpoint_id not in kept]
+        outdated = []
+        for visit in visits:
+            if visit.target.endpoint_id not in kept:
+                log.warning("lease_lost", endpoint_id=visit.target.shown_id)
+                outdated.append(visit)
+                continue
+            visit.lane.until = self._until(visit.target, began)
+            if kept[visit.target.endpoint_id] != visit.epoch:
+                outdated.append(visit)
+        return outdated
 
     def give_back(self, visits: Sequence[Visit], window: Window) -> None:
         """Give leases back, and ring for what is left or has come meanwhile.

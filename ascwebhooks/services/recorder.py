@@ -50,6 +50,7 @@ class Recorder:
         *,
         after: Callable[[Recorded, Sequence[Job]], None],
         plenty: Callable[[], bool],
+        hold: Callable[[bool], None],
         metrics: Metrics,
     ) -> None:
         """Take the parts.
@@ -58,11 +59,14 @@ class Recorder:
             recording: Writes a batch.
             after: Told of each batch that was written.
             plenty: Whether the loop has enough to send for a while.
+            hold: Told to start nothing while nothing can be recorded: all of it would
+                be sent again.
             metrics: Counts each batch that was written.
         """
         self._recording = recording
         self._after = after
         self._plenty = plenty
+        self._hold = hold
         self._metrics = metrics
         self._results: deque[tuple[Job, Outcome]] = deque()
         #: What is to be recorded next, in the order in which it came.
@@ -94,8 +98,10 @@ class Recorder:
             self._wait(pause)
             try:
                 self._record()
+                self._hold(False)
                 pause = 0.0
             except Unavailable as error:
+                self._hold(True)
                 pause = min(high, pause * 2 or low)
                 log.warning("recorder_waits_for_database", error=str(error.__cause__))
             except Exception:

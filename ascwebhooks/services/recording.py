@@ -20,7 +20,7 @@ import structlog
 from ascwebhooks.domain import health, ids
 from ascwebhooks.domain.deliveries import (
     Decision,
-    EndpointState,
+    MailboxState,
     Outcome,
     Status,
     decide,
@@ -71,6 +71,7 @@ class Made:
     request_headers: tuple[tuple[str, str], ...]
     outcome: Outcome
     probe: bool = False
+    epoch: int = 0
     id: UUID | None = None
 
     def bare(self) -> Made:
@@ -255,7 +256,12 @@ def _held(made: Made, boxes: dict[UUID, Health]) -> bool:
 
 def _served(made: Made, boxes: dict[UUID, Health]) -> bool:
     box = boxes.get(made.claimed.endpoint_id)
-    return _held(made, boxes) and box is not None and box.state == EndpointState.ACTIVE
+    return (
+        _held(made, boxes)
+        and box is not None
+        and box.state == MailboxState.ACTIVE
+        and box.epoch == made.epoch
+    )
 
 
 def _failure(made: Made, decision: Decision) -> Failure:

@@ -85,6 +85,7 @@ class Secrets:
             endpoint.signature = signature or endpoint.signature
             row, secret = self.new(uow, endpoint)
             uow.endpoints.add_secret(row)
+            uow.mailboxes.supersede(endpoint_id)
             facts = {
                 "signature": endpoint.signature,
                 "overlap_s": int(overlap.total_seconds()),

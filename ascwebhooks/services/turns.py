@@ -89,7 +89,11 @@ class Turns:
         self._sender = sender
         self._targets = targets
         self._recorder = Recorder(
-            recording, after=self._recorded, plenty=self._plenty, metrics=metrics
+            recording,
+            after=self._recorded,
+            plenty=self._plenty,
+            hold=sender.hold,
+            metrics=metrics,
         )
         self._claiming = Claiming(
             uow,
@@ -220,6 +224,9 @@ class Turns:
     def _work(self) -> None:
         # First: whatever else goes wrong here, what this process holds stays its own.
         self._renew()
+        for visit in self._all():
+            if visit.stuck:
+                self._close(visit)
         self._claim_more()
         self._give_back()
 
@@ -315,9 +322,12 @@ class Turns:
         now = time.monotonic()
         if now - self._renewed_at < self._lease.total_seconds() / RENEWALS_A_LEASE:
             return
-        for visit in self._leases.renew(self._all()):
-            log.warning("lease_lost", endpoint_id=visit.target.shown_id)
+        visits = self._all()
+        for visit in self._leases.renew(visits):
             self._close(visit)
+        for visit in visits:
+            # Its lane may have come to the end of the lease before.
+            self._sender.submit(visit.lane, ())
         self._renewed_at = now
 
     def _all(self) -> list[Visit]:

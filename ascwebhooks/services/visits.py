@@ -29,6 +29,7 @@ class Visit:
     Args:
         target: Where its deliveries go.
         token: The lease.
+        epoch: The mailbox's when its lease was taken: the terms of what is claimed.
         lane: Its queue in the sender.
         claim_until: How long more is claimed for it, by ``time.monotonic``.
         alone: Its deliveries go out one by one: one of them may end the process.
@@ -38,6 +39,7 @@ class Visit:
 
     target: Target
     token: UUID
+    epoch: int
     lane: Lane
     claim_until: float
     alone: bool
@@ -72,6 +74,11 @@ class Visit:
     def low_water(self) -> int:
         """More is claimed when no more than this waits in its lane."""
         return min(LOW_WATER, (self.target.rate_limit_per_s or LOW_WATER) // 2)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether its lane lets nothing out, and nothing is left to change that."""
+        return self.lane.stopped and len(self.jobs) == self.lane.queued > 0
 
     def rate_wait_s(self, now: float) -> float | None:
         """Return how long its rate makes the next request wait, if it has one."""
@@ -183,6 +190,7 @@ class Job:
             self.shown,
             outcome,
             self.visit.probe,
+            self.visit.epoch,
         )
 
 

@@ -26,6 +26,7 @@ class Leased(NamedTuple):
     abandoned_leases: int
     consecutive_failures: int
     breaker_openings: int
+    epoch: int
     rate_wait_s: float
 
 
@@ -45,6 +46,7 @@ class Health(NamedTuple):
     breaker_openings: int
     breaker_until: datetime | None
     held_until: datetime | None
+    epoch: int
     seen_at: datetime
 
 
@@ -102,7 +104,7 @@ _TAKE = _of_free(
     " ORDER BY endpoint_id FOR UPDATE SKIP LOCKED) free"
     " WHERE m.endpoint_id = free.endpoint_id"
     " RETURNING m.endpoint_id, m.tenant_id, m.abandoned_leases,"
-    " m.consecutive_failures, m.breaker_openings,"
+    " m.consecutive_failures, m.breaker_openings, m.epoch,"
     " CAST(greatest(0, coalesce(extract(epoch FROM m.rate_at - clock_timestamp()), 0))"
     " AS float)"
 )
@@ -112,7 +114,8 @@ _RENEW = text(
     " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[])) AS w(endpoint_id, token)"
     " ON b.endpoint_id = w.endpoint_id AND b.lease_token = w.token"
     " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
-    " WHERE m.endpoint_id = mine.endpoint_id RETURNING m.endpoint_id"
+    " WHERE m.endpoint_id = mine.endpoint_id"
+    " RETURNING m.endpoint_id, CASE m.state WHEN 'active' THEN m.epoch END"
 )
 _RELEASE = text(
     "UPDATE mailbox m SET lease_token = NULL, lease_until = NULL,"
@@ -129,7 +132,7 @@ _LOCK = text(
     "SELECT endpoint_id, tenant_id, lease_token, state, consecutive_failures,"
     " failing_since, last_success_at, last_failure_at, slow, abandoned_leases,"
     " breaker_openings,"
-    " breaker_until, held_until, clock_timestamp()"
+    " breaker_until, held_until, epoch, clock_timestamp()"
     " FROM mailbox"
     " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE"
 )
@@ -142,9 +145,9 @@ _SAVE = text(
     " CAST(:c3 AS text[]), CAST(:c4 AS int[]), CAST(:c5 AS timestamptz[]),"
     " CAST(:c6 AS timestamptz[]), CAST(:c7 AS timestamptz[]), CAST(:c8 AS bool[]),"
     " CAST(:c9 AS int[]), CAST(:c10 AS int[]), CAST(:c11 AS timestamptz[]),"
-    " CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]))"
+    " CAST(:c12 AS timestamptz[]), CAST(:c13 AS bigint[]), CAST(:c14 AS timestamptz[]))"
     " AS w(id, tenant, token, state, failures, since, success, failure, slow,"
-    " abandoned, openings, until, held, seen) WHERE m.endpoint_id = w.id"
+    " abandoned, openings, until, held, epoch, seen) WHERE m.endpoint_id = w.id"
 )
 # One probe of an index for each mailbox, not a pass over everything that is due.  Of
 # an endpoint in order the first one alone counts: those behind it wait for it.
@@ -219,10 +222,15 @@ class MailboxRepository:
         )
         return [Leased(*row) for row in rows]
 
-    def renew(self, held: Sequence[tuple[UUID, UUID]], lease: timedelta) -> set[UUID]:
-        """Extend leases, given as (endpoint, token); return those still ours."""
+    def renew(
+        self, held: Sequence[tuple[UUID, UUID]], lease: timedelta
+    ) -> dict[UUID, int | None]:
+        """Extend leases, given as (endpoint, token); return those still ours.
+
+        Each with the mailbox's epoch, or None if it is not to be served any more.
+        """
         rows = self._session.execute(_RENEW, {**columns(held), "lease": lease})
-        return set(rows.scalars())
+        return {row[0]: row[1] for row in rows}
 
     def release(self, returned: Sequence[Returned]) -> None:
         """Give leases back."""
@@ -287,6 +295,19 @@ class MailboxRepository:
             update(Mailbox)
             .where(Mailbox.endpoint_id == endpoint_id)
             .values(ordering=ordering)
+        )
+
+    def supersede(self, endpoint_id: UUID) -> None:
+        """Have whoever serves an endpoint give back what is not sent, and begin anew.
+
+        For whatever changes how, where or what is sent: what was claimed before was
+        claimed under other terms.
+        """
+        self._session.execute(
+            update(Mailbox)
+            .where(Mailbox.endpoint_id == endpoint_id)
+            .values(epoch=Mailbox.epoch + 1)
+            .execution_options(synchronize_session=False)
         )
 
     def forget_failures(self, endpoint_id: UUID) -> None:

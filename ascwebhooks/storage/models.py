@@ -163,6 +163,7 @@ class Mailbox(Base):
     ``breaker_openings``: how often in a row the breaker opened; 0 is closed.
     ``breaker_until``: when an open breaker lets one delivery probe.
     ``rate_at``: when its rate lets the next request start.
+    ``epoch``: grows with each change of the terms under which deliveries are claimed.
     """
 
     __tablename__ = "mailbox"
@@ -198,6 +199,7 @@ class Mailbox(Base):
     breaker_until: Mapped[datetime | None]
     ordering: Mapped[str] = mapped_column(server_default="none")
     rate_at: Mapped[datetime | None]
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class Event(Base):

@@ -39,6 +39,10 @@ def _flow() -> None:
     op.add_column("mailbox", sa.Column("breaker_until", sa.DateTime(timezone=True)))
     op.add_column("mailbox", _text("ordering", default="none"))
     op.add_column("mailbox", sa.Column("rate_at", sa.DateTime(timezone=True)))
+    op.add_column(
+        "mailbox",
+        sa.Column("epoch", sa.BigInteger(), nullable=False, server_default="0"),
+    )
     op.create_index(
         "ix_mailbox_free_again",
         "mailbox",
