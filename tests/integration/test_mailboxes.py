@@ -89,13 +89,13 @@ def test_with_another_token_a_lease_is_neither_renewed_nor_given_back(pipeline, 
     before = pipeline.mailbox(endpoint_id)
 
     with pipeline.uow() as uow:
-        assert uow.mailboxes.renew([(endpoint_id, old)], LEASE) == set()
+        assert uow.mailboxes.renew([(endpoint_id, old)], LEASE) == {}
         uow.mailboxes.release([Returned(endpoint_id, old, emptied=True)])
         uow.commit()
     assert pipeline.mailbox(endpoint_id) == before
 
     with pipeline.uow() as uow:
-        assert uow.mailboxes.renew([(endpoint_id, new)], 2 * LEASE) == {endpoint_id}
+        assert uow.mailboxes.renew([(endpoint_id, new)], 2 * LEASE) == {endpoint_id: 0}
         uow.commit()
     assert pipeline.mailbox(endpoint_id).lease_until > before.lease_until
 
