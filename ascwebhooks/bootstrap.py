@@ -59,7 +59,7 @@ from ascwebhooks.services.walking import Walking
 from ascwebhooks.settings import Settings
 from ascwebhooks.settings import read as settings_of
 from ascwebhooks.storage import migrate
-from ascwebhooks.storage.doors import Doors
+from ascwebhooks.storage.doors import Doors, Urgency
 from ascwebhooks.storage.engine import make_engine, make_redis
 from ascwebhooks.storage.idempotency import Promise
 from ascwebhooks.storage.streams import Stream
@@ -172,7 +172,7 @@ class Parts:
         )
         targets = Targets(sealing)
         secrets = Secrets(uow, sealing, os.urandom)
-        ring_all = partial(rings.ring, whatever=True)
+        ring_all = partial(rings.ring, urgency=Urgency.WHATEVER)
         residency = Residency(ring=ring_all, retention=self.retention)
         states = EndpointStates(uow, sealing, ring=ring_all, retention=self.retention)
         making = Making(secrets, entropy=os.urandom, allow_http=settings.allow_http)

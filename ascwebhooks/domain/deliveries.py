@@ -21,6 +21,10 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: So many pending deliveries are ended in one transaction at most: others wait for it.
+END_BATCH = 5_000
+
+
 class DeadReason(StrEnum):
     """Why a delivery is in the dead letters."""
 

@@ -14,6 +14,7 @@ from ascwebhooks.domain.deliveries import DeadReason, MailboxState, Status
 from ascwebhooks.domain.health import Standing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Matcher, Subscription
+from ascwebhooks.domain.operations import Operation
 
 
 class Result(StrEnum):
@@ -232,5 +233,9 @@ def _unsubscribed(event: Any, subscriptions: Iterable[Any]) -> str:
         if each.enabled
     ]
     if Matcher(enabled).match(event.type).endpoints:
+        if event.type == Operation.DEAD_LETTERED:
+            return (
+                "It took no part in delivery then: such are not told of dead letters."
+            )
         return "A subscription takes its type now; none did then, or it was a test."
     return "No enabled subscription takes its type."

@@ -107,6 +107,8 @@ class Attempted:
 
 def _after(before: Standing, attempted: Attempted, now: datetime) -> Standing:
     outcome = attempted.outcome
+    if outcome.error is ErrorClass.INTERNAL:
+        return before  # it says nothing of the receiver, as a probe neither
     failures = streak(before.failures, outcome)
     after = replace(before, failures=failures, held_until=_held(before, outcome, now))
     if outcome.error is None:

@@ -37,11 +37,14 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         filter: Which deliveries; None if their ids were given.
         total_is_exact: Whether counting came to its end in the time it had.
         paced_until: When the last delivery that it reopened falls due.
+        horizon: The number of the transaction that made it: until all before
+            it have ended, what ended before the cut-off may not be seen yet.
     """
 
     filter: DeliveryFilters | None = None
     total_is_exact: bool = True
     paced_until: datetime | None = None
+    horizon: int | None = None
 
 
 class Step(NamedTuple):

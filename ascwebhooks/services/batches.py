@@ -14,6 +14,7 @@ from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
+from ascwebhooks.domain.operations import Operation
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
@@ -189,6 +190,7 @@ class Batch:
             events.keep(event, self._now),
         )
         chosen = self._chosen(event)
+        takers = self._takers(event, chosen.endpoints)
         self.events.append(
             NewEvent(
                 event_id,
@@ -202,13 +204,25 @@ class Batch:
                 chosen.not_sent,
             )
         )
-        self._fan_out(event, event_id, chosen.endpoints)
+        self._fan_out(event, event_id, takers)
         self.verdicts[position] = Accepted(
             event_id,
             event.source_id,
             duplicate=False,
-            deliveries=len(chosen.endpoints),
+            deliveries=len(takers),
         )
+
+    def _takers(self, event: Event, chosen: Sequence[UUID]) -> Sequence[UUID]:
+        """Return which of the chosen endpoints get a delivery.
+
+        All of them, dead from the start or not, so that it can be replayed; but not
+        for the event of a dead letter.  The endpoints of a tenant that die together
+        would leave as many dead letters each as all of them have together.
+        """
+        if event.type != Operation.DEAD_LETTERED:
+            return chosen
+        routes = self._routes[event.tenant_id].endpoints
+        return [each for each in chosen if routes[each].dead_reason is None]
 
     def _chosen(self, event: Event) -> Chosen:
         if self._intake.only is not None:

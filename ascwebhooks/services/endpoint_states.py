@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks.domain import events, health, ids
 from ascwebhooks.domain.deliveries import (
     DEAD_IN,
+    END_BATCH,
     DeadReason,
     EndpointState,
     ErrorClass,
@@ -29,9 +30,6 @@ from ascwebhooks.storage.models import Endpoint
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
-
-#: So many pending deliveries are dead-lettered in one transaction.
-END_BATCH = 5_000
 
 
 class EndpointStates:
@@ -165,8 +163,12 @@ class EndpointStates:
         endpoint_id: UUID,
         state: EndpointState,
         reason: DeadReason,
-    ) -> None:
+        *,
+        room: int = END_BATCH,
+    ) -> int:
         """Take an endpoint out of delivery within a transaction of the caller's.
+
+        No more than ``room`` pending deliveries are ended here; return how many.
 
         The caller has locked the tenant (``change_subscriptions``), so no event
         is matched meanwhile; the mailbox is locked before the deliveries, as in
@@ -182,10 +184,9 @@ class EndpointStates:
         uow.mailboxes.lock([endpoint_id])
         uow.mailboxes.set_state(endpoint_id, state)
         window = ids.window(uow.now(), self._retention)
-        ended = uow.deliveries.end_pending(
-            tenant_id, endpoint_id, reason, window, END_BATCH
-        )
+        ended = uow.deliveries.end_pending(tenant_id, endpoint_id, reason, window, room)
         uow.notices.dead_lettered(ended)
+        return len(ended)
 
     def end_the_rest(self) -> int:
         """Dead-letter what is still pending at endpoints that take no part any more.

@@ -10,14 +10,14 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import Ordering
+from ascwebhooks.domain.deliveries import END_BATCH, Ordering
 from ascwebhooks.domain.drafts import Draft
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
 from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.domain.urls import parse_target
-from ascwebhooks.errors import InvalidInput
+from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services import subscriptions
 from ascwebhooks.services.described import (
     Described,
@@ -180,6 +180,7 @@ class Endpoints:
             TargetRejected: If the new URL is not allowed.
             InvalidInput: If anything else is malformed; the message names it.
                 ``signature`` changes with a rotation alone.
+            Conflict: If an order is to begin while too much is pending.
         """
         changes = dict(changes)
         if "url" in changes:
@@ -236,6 +237,11 @@ class Endpoints:
         uow.mailboxes.set_ordering(endpoint.id, ordering)
         if ordering == Ordering.FIFO:
             window = ids.window(uow.now(), self._retention)
+            if uow.deliveries.more_pending(endpoint.id, window, END_BATCH):
+                raise Conflict(
+                    f"more than {END_BATCH} deliveries wait at this endpoint; an order"
+                    " can begin when fewer do: let it catch up, or cancel them."
+                )
             uow.deliveries.put_in_order(endpoint.id, window)
 
     def _target(self, url: str) -> str:

@@ -14,6 +14,7 @@ from ascwebhooks.domain.people import FORGOTTEN_AFTER
 from ascwebhooks.services.idempotency import LIFE
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.storage import migrate, partitions
+from ascwebhooks.storage.doors import Urgency
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ class Maintenance:
             due = uow.mailboxes.due_again(RETRY_WINDOW, self._window())
             free = uow.mailboxes.free_again(RETRY_WINDOW)
         self._rings.ring(due)
-        self._rings.ring(free, whatever=True)
+        self._rings.ring(free, Urgency.FREED)
         return len({*due, *free})
 
     def sweep(self) -> int:
@@ -65,7 +66,7 @@ class Maintenance:
         """
         with self._uow() as uow:
             due = uow.mailboxes.due(self._window())
-        self._rings.ring(due, whatever=True)
+        self._rings.ring(due, Urgency.WHATEVER)
         if due:
             log.info("mailboxes_swept", endpoints=len(due))
         return len(due)

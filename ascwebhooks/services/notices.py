@@ -120,8 +120,9 @@ def _wanted(notice: Notice, raw: bytes, routes: Mapping[str, TenantRoutes]) -> b
     """Return whether an event is to be made of a notice.
 
     Not if the tenant was deleted meanwhile.  There may be 100,000 dead letters, so
-    their events are kept only where somebody gets them, or a filter failed and says
-    so on the event; those of endpoints are few, and always kept.
+    their events are kept only where somebody gets them who takes part in delivery, or
+    a filter failed and says so on the event; those of endpoints are few, and always
+    kept.
     """
     route = routes.get(notice.tenant_id)
     if route is None:
@@ -130,9 +131,9 @@ def _wanted(notice: Notice, raw: bytes, routes: Mapping[str, TenantRoutes]) -> b
         return True
     match = route.matcher.match(notice.type)
     if not match.asked:
-        return bool(match.endpoints)
+        return route.any_alive(match.endpoints)
     chosen = choose(match, facts_of(events.parse(raw), notice.at))
-    return bool(chosen.endpoints) or "failed" in (chosen.not_sent or {})
+    return route.any_alive(chosen.endpoints) or "failed" in (chosen.not_sent or {})
 
 
 def _names(notice: Notice) -> dict[str, str]:

@@ -119,7 +119,7 @@ class Replays:
             find_tenant(uow, tenant_id)
             now = uow.now()
             counted = self._counting.count(uow, tenant_id, deliveries, wanted, now)
-            plan = Plan(wanted, counted.is_exact)
+            plan = Plan(wanted, counted.is_exact, horizon=uow.replays.horizon())
             replay = Replay(
                 id=ids.uuid7(_ms(now), self._entropy(10)),
                 tenant_id=tenant_id,

@@ -14,8 +14,12 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason, MailboxState, mailbox_state
-from ascwebhooks.services.endpoint_states import END_BATCH
+from ascwebhooks.domain.deliveries import (
+    END_BATCH,
+    DeadReason,
+    MailboxState,
+    mailbox_state,
+)
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.models import Tenant
 from ascwebhooks.storage.unit_of_work import UnitOfWork

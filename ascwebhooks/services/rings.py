@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from ascwebhooks.storage.doors import Doors
+from ascwebhooks.storage.doors import Doors, Urgency
 from ascwebhooks.storage.mailboxes import Due
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ _WAITING_LIMIT = 100_000
 Publish = Callable[[Sequence[UUID], str, bool], None]
 #: ``waiting(region, slow)`` tells how many messages nobody has taken yet.
 Waiting = Callable[[str, bool], int]
-#: The sweep adds nothing to a queue this long: perhaps nobody serves the region.
+#: A queue gets no longer: perhaps nobody serves the region.
 CROWDED = 1_000
 
 
@@ -39,24 +39,24 @@ class Rings:
         self._doors = doors
         self._publish = publish
         self._queue_length = waiting
-        self._waiting: dict[Due, bool] = {}
+        self._waiting: dict[Due, Urgency] = {}
         self._changed = Condition()
         self._thread: Thread | None = None
         self._closed = False
 
-    def ring(self, due: Iterable[Due], *, whatever: bool = False) -> None:
+    def ring(self, due: Iterable[Due], urgency: Urgency = Urgency.USUAL) -> None:
         """Ring these endpoints soon; return at once.
 
         Args:
             due: Whom; the caller has committed what is due there.
-            whatever: Ring also those that were rung a moment ago.
+            urgency: Whom of them in any case.
         """
         with self._changed:
             for each in due:
                 if len(self._waiting) >= _WAITING_LIMIT:
                     log.warning("rings_dropped", waiting=len(self._waiting))
                     break
-                self._waiting[each] = whatever or self._waiting.get(each, False)
+                self._waiting[each] = max(urgency, self._waiting.get(each, urgency))
             self._start()
             self._changed.notify()
 
@@ -83,33 +83,45 @@ class Rings:
                     return
             self._ring_all(taken)
 
-    def _ring_all(self, taken: dict[Due, bool]) -> None:
-        groups: dict[tuple[str, bool], list[UUID]] = defaultdict(list)
-        for due, whatever in taken.items():
-            groups[due.region, whatever].append(due.endpoint_id)
-        for (region, whatever), endpoint_ids in groups.items():
+    def _ring_all(self, taken: dict[Due, Urgency]) -> None:
+        groups: dict[tuple[str, Urgency], list[UUID]] = defaultdict(list)
+        for due, urgency in taken.items():
+            groups[due.region, urgency].append(due.endpoint_id)
+        for (region, urgency), endpoint_ids in groups.items():
             try:
-                self._ring_region(endpoint_ids, region, whatever=whatever)
+                self._ring_region(endpoint_ids, region, urgency)
             except Exception as error:  # noqa: BLE001 - a thread's edge
                 # Of whatever kind: the broker's libraries raise many. The sweeper
                 # rings again.
                 log.warning("ring_failed", region=region, error=repr(error))
 
     def _ring_region(
-        self, endpoint_ids: list[UUID], region: str, *, whatever: bool
+        self, endpoint_ids: list[UUID], region: str, urgency: Urgency
     ) -> None:
-        if whatever and self._queue_length(region, False) > CROWDED:
-            log.warning("rings_withheld", region=region, endpoints=len(endpoint_ids))
-            return
-        fast, slow = self._doors.shut(endpoint_ids, whatever=whatever)
+        fast, slow = self._doors.shut(endpoint_ids, urgency)
         try:
-            for some in _batches(fast, ENDPOINTS_A_MESSAGE):
-                self._publish(some, region, False)
-            for each in slow:
-                self._publish([each], region, True)
+            self._publish_all(list(_batches(fast, ENDPOINTS_A_MESSAGE)), region, False)
+            self._publish_all([[each] for each in slow], region, True)
         except Exception:
             self._doors.open(endpoint_ids)
             raise
+
+    def _publish_all(
+        self, messages: list[Sequence[UUID]], region: str, slow: bool
+    ) -> None:
+        """Publish messages, but no more than their queue is to hold.
+
+        The doors of the others open by themselves, and the sweep rings them when
+        somebody has taken what waits.
+        """
+        if not messages:
+            return
+        room = max(0, CROWDED - self._queue_length(region, slow))
+        for each in messages[:room]:
+            self._publish(each, region, slow)
+        if len(messages) > room:
+            withheld = sum(map(len, messages[room:]))
+            log.warning("rings_withheld", region=region, slow=slow, endpoints=withheld)
 
 
 def _batches(items: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:

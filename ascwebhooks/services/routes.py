@@ -65,6 +65,10 @@ class TenantRoutes:
     matcher: Matcher
     endpoints: dict[UUID, Route]
 
+    def any_alive(self, endpoint_ids: Iterable[UUID]) -> bool:
+        """Return whether one of these endpoints takes part in delivery."""
+        return any(self.endpoints[each].dead_reason is None for each in endpoint_ids)
+
 
 class Routes:
     """The routes of all tenants, each read again when its version has moved on.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
-from ascwebhooks.domain.deliveries import DeadReason, EndpointState
+from ascwebhooks.domain.deliveries import END_BATCH, DeadReason, EndpointState
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.storage.models import Tenant
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -16,6 +17,22 @@ REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 DEFAULT_REGION = "default"
 
 
+class EndEndpoint(Protocol):
+    """What ends an endpoint (``endpoint_states.EndpointStates.end``)."""
+
+    def __call__(
+        self,
+        uow: UnitOfWork,
+        tenant_id: str,
+        endpoint_id: UUID,
+        state: EndpointState,
+        reason: DeadReason,
+        *,
+        room: int,
+    ) -> int:
+        """End it, and at most ``room`` of what is pending there; return how many."""
+
+
 class Tenants:
     """Use cases of tenants."""
 
@@ -23,7 +40,7 @@ class Tenants:
         self,
         uow: Callable[[], UnitOfWork],
         *,
-        end_endpoint: Callable[[UnitOfWork, str, Any, EndpointState, DeadReason], None],
+        end_endpoint: EndEndpoint,
         follow_regions: Callable[[UnitOfWork, Tenant], None],
     ) -> None:
         """Take the parts.
@@ -156,13 +173,16 @@ class Tenants:
             # First: nobody is to be told of the dead letters any more.
             uow.tenants.delete(tenant, uow.now())
             uow.flush()
+            room = END_BATCH
             for endpoint_id in sorted(uow.endpoints.all_ids(tenant_id)):
-                self._end_endpoint(
+                # Others wait for the tenant's row meanwhile: a batch in all.
+                room -= self._end_endpoint(
                     uow,
                     tenant_id,
                     endpoint_id,
                     EndpointState.DELETED,
                     DeadReason.ENDPOINT_DELETED,
+                    room=room,
                 )
             uow.audit.record("tenant.deleted", "tenant", tenant_id, tenant_id=tenant_id)
             uow.commit()

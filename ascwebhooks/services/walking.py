@@ -37,12 +37,25 @@ log = structlog.get_logger()
 _RUN_S = 1.0
 #: What a replay with a rate made due is rung within this past, once a second.
 _DUE_WITHIN = timedelta(seconds=15)
+#: A transaction that lasts longer than this is waited for no longer.
+_SETTLES_WITHIN = timedelta(seconds=30)
 _OPEN = (EndpointState.ACTIVE, EndpointState.PAUSED)
 
 
 class _Walked(NamedTuple):
     replay_id: UUID
     more: bool
+
+
+def _settled(uow: UnitOfWork, replay: Replay, plan: Plan, now: datetime) -> bool:
+    """Return whether all that had ended by the cut-off can be seen.
+
+    Whoever ends a delivery holds a transaction's number, by the lock of the mailbox,
+    before they read the clock.
+    """
+    if plan.horizon is None or now > replay.cutoff + _SETTLES_WITHIN:
+        return True
+    return uow.replays.oldest_running() >= plan.horizon
 
 
 class Walking:
@@ -92,6 +105,8 @@ class Walking:
             if replay is None:
                 return None
             plan, now = plan_of(replay), uow.now()
+            if not _settled(uow, replay, plan, now):
+                return _Walked(replay.id, more=False)
             step = next_step(replay.rate_per_s, plan.paced_until, now)
             more = self._batch(uow, replay, plan, step, now)
             if replay.rate_per_s is not None:

@@ -37,6 +37,10 @@ _FIRST_IN_ORDER = text(
     " AND position IS NOT NULL AND id >= :low AND id < :high"
     " ORDER BY position LIMIT 1) d"
 )
+_COUNT_PENDING = text(
+    "SELECT count(*) FROM (SELECT FROM delivery WHERE endpoint_id = :endpoint"
+    " AND status = 'pending' AND id >= :low AND id < :high LIMIT :limit) pending"
+)
 _PUT_IN_ORDER = text(
     "UPDATE delivery SET position = w.place FROM (SELECT id,"
     " nextval('delivery_position') AS place FROM (SELECT id FROM delivery"
@@ -101,6 +105,14 @@ class DeliveryRepository:
             _FIRST_IN_ORDER, {**window._asdict(), "endpoints": uuids(endpoint_ids)}
         )
         return {row.endpoint_id: row.id for row in rows}
+
+    def more_pending(self, endpoint_id: UUID, window: Window, than: int) -> bool:
+        """Return whether more than so many deliveries are pending at an endpoint."""
+        counted = self._session.execute(
+            _COUNT_PENDING,
+            {**window._asdict(), "endpoint": endpoint_id, "limit": than + 1},
+        )
+        return int(counted.scalar_one()) > than
 
     def put_in_order(self, endpoint_id: UUID, window: Window) -> None:
         """Give what is pending without a place at an endpoint places, by its ids."""

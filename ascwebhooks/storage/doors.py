@@ -7,6 +7,7 @@ them costs a few needless rings, keeping one too long costs its ten seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from uuid import UUID
 
 import redis
@@ -18,25 +19,39 @@ _SLOW = "ascwebhooks:slow:"
 _BARRED = "ascwebhooks:barred:"
 
 # One round trip for a whole batch.  Answers, in the order of the ids: 0 was rung
-# already or is barred, 1 ring it, 2 ring it on the slow queue.
+# already or is barred, 1 ring it, 2 ring it on the slow queue.  Slow ones are rung
+# once a door, whatever the urgency: nobody may be there to take their messages.
 _SHUT = """
 local answers = {}
 for at, id in ipairs(ARGV) do
   if at > 2 then
+    local slow = redis.call('EXISTS', KEYS[2] .. id)
+    if ARGV[2] ~= '0' then redis.call('DEL', KEYS[3] .. id) end
     local ring
-    if ARGV[2] == '1' then
-      redis.call('DEL', KEYS[3] .. id)
-      redis.call('SET', KEYS[1] .. id, '1', 'PX', ARGV[1])
-      ring = true
+    if ARGV[2] == '2' and slow == 0 then
+      ring = redis.call('SET', KEYS[1] .. id, '1', 'PX', ARGV[1])
     else
       ring = redis.call('EXISTS', KEYS[3] .. id) == 0
         and redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1])
     end
-    answers[at - 2] = ring and 1 + redis.call('EXISTS', KEYS[2] .. id) or 0
+    answers[at - 2] = ring and 1 + slow or 0
   end
 end
 return answers
 """
+
+
+class Urgency(IntEnum):
+    """Who is rung: the later, the more.
+
+    ``USUAL``: who was not rung a moment ago and is not barred.  ``FREED``: the barred
+    ones too, for the caller knows that they may be served.  ``WHATEVER``: also those
+    that were rung a moment ago.
+    """
+
+    USUAL = 0
+    FREED = 1
+    WHATEVER = 2
 
 
 class Doors:
@@ -47,21 +62,20 @@ class Doors:
         self._shut = client.register_script(_SHUT)
 
     def shut(
-        self, endpoint_ids: Sequence[UUID], *, whatever: bool = False
+        self, endpoint_ids: Sequence[UUID], urgency: Urgency = Urgency.USUAL
     ) -> tuple[list[UUID], list[UUID]]:
         """Shut doors; return those to be rung on the fast and on the slow queue.
 
         Args:
             endpoint_ids: Whose doors.
-            whatever: Ring also those whose door was shut already, and let those
-                that were barred be rung: the caller knows that they may be served.
+            urgency: Who is to be rung.
 
         Raises:
             redis.RedisError: If Valkey is away.
         """
         args: list[int | str] = [
             SHUT_MS,
-            int(whatever),
+            int(urgency),
             *(each.hex for each in endpoint_ids),
         ]
         answers = self._shut(keys=[_DOOR, _SLOW, _BARRED], args=args)

@@ -33,6 +33,10 @@ _REOPEN = text(
 )
 
 
+_HORIZON = text("SELECT pg_current_xact_id()::text::bigint")
+_OLDEST = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+
+
 class Candidate(NamedTuple):
     """A delivery that a replay comes to."""
 
@@ -95,6 +99,14 @@ class ReplayRepository:
         return self._session.scalars(
             query.order_by(Replay.id.desc()).limit(limit)
         ).all()
+
+    def horizon(self) -> int:
+        """Return this transaction's number: that of all before it is lower."""
+        return int(self._session.execute(_HORIZON).scalar_one())
+
+    def oldest_running(self) -> int:
+        """Return the number of the first transaction that has not ended yet."""
+        return int(self._session.execute(_OLDEST).scalar_one())
 
     def take(self, but: Collection[UUID]) -> Replay | None:
         """Return a running replay that no other walker has in hand, locked.

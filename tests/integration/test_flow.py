@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from ascwebhooks.embedded.receiver import Failure, Receiver
+from ascwebhooks.storage.doors import Urgency
 from ascwebhooks.storage.mailboxes import Due
 from tests.integration import receivers
 from tests.waiting import wait_until
@@ -251,6 +252,35 @@ def test_a_failure_of_ours_opens_no_breaker(pipeline, event):
     assert (box.consecutive_failures, box.breaker_openings, box.slow) == (0, 0, False)
 
 
+def test_a_probe_that_fails_on_our_side_says_nothing(pipeline, event):
+    """The receiver was not asked: its breaker stays as it was, and the next probes."""
+    with Noted(saying(200)) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url())
+        ours, theirs = accept(pipeline, event, 2)
+        pipeline.do(
+            "UPDATE event SET sealed = 'x' WHERE id ="
+            " (SELECT event_id FROM delivery WHERE id = :id)",
+            id=ours,
+        )
+        pipeline.do(
+            "UPDATE delivery SET next_attempt_at = clock_timestamp()"
+            " - interval '1 min' WHERE id = :id",
+            id=ours,
+        )
+        pipeline.do(
+            "UPDATE mailbox SET consecutive_failures = 10, breaker_openings = 1"
+        )
+        pass_over(pipeline, "breaker_until")
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
+        pipeline.after_attempts(ours)
+        box = pipeline.idle(endpoint_id)
+        assert (box.breaker_openings, receiver.at) == (1, [])
+        turns.take([endpoint_id])
+        pipeline.after_attempts(theirs)
+        assert pipeline.idle(endpoint_id).breaker_openings == 0
+
+
 def test_the_gauge_counts_open_breakers(pipeline, event):
     with Noted(saying(500)) as receiver:
         opened(pipeline, event, receiver)
@@ -316,7 +346,9 @@ def test_an_endpoint_that_is_held_is_not_rung_by_what_is_accepted(pipeline, even
         pipeline.redis.delete("deliver.default")
         pipeline.accept(event(id="2"))
         assert pipeline.rung() == []
-        pipeline.services.rings.ring([Due(endpoint_id, "default")], whatever=True)
+        pipeline.services.rings.ring(
+            [Due(endpoint_id, "default")], urgency=Urgency.WHATEVER
+        )
         assert pipeline.rung() == [endpoint_id], "the sweep knows better"
 
 

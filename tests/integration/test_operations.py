@@ -16,7 +16,7 @@ from ascwebhooks.domain.event_types import CATALOGUE
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.errors import Conflict
-from ascwebhooks.services import notices
+from ascwebhooks.services import notices, tenants
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.secrets import MAX_SECRETS
 from tests.integration import receivers
@@ -186,9 +186,13 @@ def by_expiring(pipeline, endpoint_id):
 
 
 def by_narrowing(pipeline, endpoint_id):
-    pipeline.services.tenants.change(
-        TENANT, {"home_region": "eu", "allowed_regions": ["eu"]}
-    )
+    """All others move before: those abroad are told of nothing."""
+    change = pipeline.services.tenants.change
+    change(TENANT, {"allowed_regions": ["default", "eu"]})
+    for row in pipeline.rows("SELECT id FROM endpoint"):
+        if row.id != endpoint_id:
+            pipeline.services.endpoints.change(TENANT, row.id, {"region": "eu"})
+    change(TENANT, {"home_region": "eu", "allowed_regions": ["eu"]})
 
 
 def by_disabling(pipeline, endpoint_id):
@@ -606,3 +610,49 @@ def test_a_tenant_deleted_in_mid_flight(pipeline):
     assert pipeline.one("SELECT count(*) FROM event WHERE source = '/ascwebhooks'") == 0
     for table in ("notice", "rejected_event"):
         assert pipeline.rows(f"SELECT * FROM {table}") == []
+
+
+def test_endpoints_that_die_together_leave_no_more_than_their_own_dead_letters(
+    pipeline,
+):
+    """Each takes everything, the others' dead letters too: n x n, if it went on."""
+    for _ in range(20):
+        pipeline.endpoint()
+    pipeline.accept(event())
+    pipeline.services.tenants.change(
+        TENANT, {"home_region": "eu", "allowed_regions": ["eu"]}
+    )
+    tell(pipeline)
+    dead = "SELECT count(*) FROM delivery WHERE event_type = :type"
+    assert pipeline.one(dead, type=DEAD) == 0
+
+
+def test_a_living_endpoint_is_told_of_the_dead_letters_of_those_that_died(pipeline):
+    dying = [pipeline.endpoint(event_types=WORK) for _ in range(3)]
+    everything = [pipeline.endpoint() for _ in range(2)]
+    pipeline.services.endpoint_states.disable(TENANT, everything[1], "gone")
+    tell(pipeline)
+    pipeline.accept(event())
+    for endpoint_id in dying:
+        pipeline.services.endpoint_states.delete(TENANT, endpoint_id)
+    tell(pipeline)
+    rows = pipeline.rows(
+        "SELECT endpoint_id, count(*) FROM delivery WHERE event_type = :type"
+        " GROUP BY 1",
+        type=DEAD,
+    )
+    assert rows == [(everything[0], 3)], "each once, and none to who took no part"
+
+
+def test_deleting_a_tenant_ends_one_batch_in_all_and_the_rest_later(
+    pipeline, monkeypatch
+):
+    """Others' events wait for the tenant's row meanwhile, if they share a batch."""
+    monkeypatch.setattr(tenants, "END_BATCH", 5)
+    endpoint_ids = [pipeline.endpoint(event_types=WORK) for _ in range(4)]
+    pipeline.accept(*(event(id=str(number)) for number in range(3)))
+    pipeline.services.tenants.delete(TENANT)
+    left = sum(pending_at(pipeline, each) for each in endpoint_ids)
+    assert left == 4 * 3 - 5
+    assert pipeline.services.endpoint_states.end_the_rest() == left
+    assert sum(pending_at(pipeline, each) for each in endpoint_ids) == 0

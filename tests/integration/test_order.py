@@ -8,6 +8,8 @@ import threading
 import pytest
 
 from ascwebhooks.embedded.receiver import Receiver
+from ascwebhooks.errors import Conflict
+from ascwebhooks.services import endpoints
 from tests.integration import receivers
 from tests.waiting import wait_until
 
@@ -285,3 +287,16 @@ def test_test_events_are_delivered_whatever_the_order(pipeline, event, ordering)
             10,
             "it is delivered",
         )
+
+
+def test_an_order_cannot_begin_with_a_long_backlog(pipeline, event, monkeypatch):
+    """Numbering it would keep the whole tenant's events from being accepted."""
+    monkeypatch.setattr(endpoints, "END_BATCH", 5)
+    endpoint_id = pipeline.endpoint()
+    accept(pipeline, event, *range(6))
+    with pytest.raises(Conflict, match="more than 5 deliveries wait"):
+        pipeline.services.endpoints.change("acme", endpoint_id, {"ordering": "fifo"})
+    assert pipeline.mailbox(endpoint_id).ordering == "none"
+    pipeline.services.deliveries.cancel("acme", of(pipeline, 0))
+    pipeline.services.endpoints.change("acme", endpoint_id, {"ordering": "fifo"})
+    assert pipeline.one("SELECT count(position) FROM delivery") == 5

@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason
 from ascwebhooks.domain.replays import BATCH
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.services.replay_counts import Counting
 from ascwebhooks.services.replays import Replays
 from tests.integration.dead import plant
+from tests.integration.pipeline import TENANT
 from tests.waiting import wait_until
 
 MS = timedelta(milliseconds=2)
@@ -652,3 +654,28 @@ def test_a_replayed_event_arrives_again_under_the_same_id(pipeline):
     assert (row.status, row.attempt_count, row.step) == ("delivered", 11, 1)
     assert len(seen) == 1
     assert get(pipeline, replay).outcome == {"delivered": 1}
+
+
+def test_what_is_being_dead_lettered_when_a_replay_is_made_is_replayed(pipeline):
+    """It ended before the cut-off and is committed after: the walker waits for it."""
+    endpoint_id = pipeline.endpoint(event_types=["x"])
+    plant(pipeline, endpoint_id, 5)
+    (late,) = plant(pipeline, endpoint_id, 1)
+    pipeline.do(
+        "UPDATE delivery SET status = 'pending', completed_at = NULL,"
+        " dead_reason = NULL WHERE id = :id",
+        id=late,
+    )
+    with pipeline.uow() as uow:
+        uow.mailboxes.lock([endpoint_id])
+        uow.claims.end(late, DeadReason.EXPIRED)
+        made = pipeline.services.replays.create(
+            TENANT, filter={"status": "dead_lettered"}
+        )
+        assert pipeline.services.walking.step() is not None
+        walked = pipeline.services.replays.get(TENANT, made.replay.id).replay
+        assert (walked.state, walked.reopened) == ("running", 0), "it waits"
+        uow.commit()
+    pipeline.services.walking.walk()
+    walked = pipeline.services.replays.get(TENANT, made.replay.id).replay
+    assert (walked.state, walked.reopened) == ("finished", 6)

@@ -11,8 +11,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ascwebhooks.services import rings as rings_module
 from ascwebhooks.services.rings import Rings
-from ascwebhooks.storage.doors import Doors
+from ascwebhooks.storage.doors import Doors, Urgency
 from ascwebhooks.storage.mailboxes import Due
 from tests.waiting import wait_until
 
@@ -110,7 +111,7 @@ def test_the_sweep_rings_whatever_the_door_says(rings, bell):
     rings.ring([one])
     wait_until(lambda: bell.published, 5, "it is rung")
 
-    rings.ring([one], whatever=True)
+    rings.ring([one], urgency=Urgency.WHATEVER)
     settle(rings)
 
     assert bell.rung == [one.endpoint_id] * 2
@@ -188,7 +189,7 @@ def test_the_sweep_adds_nothing_to_a_queue_that_nobody_empties(rings, bell):
     """A region without workers must not fill the broker's memory."""
     bell.queue_length = 10_000
 
-    rings.ring(due(1), whatever=True)
+    rings.ring(due(1), urgency=Urgency.WHATEVER)
     settle(rings)
 
     assert bell.rung == []
@@ -205,3 +206,47 @@ def test_rings_of_the_real_publisher_expire(pipeline):
         assert headers["task"] == "ascwebhooks.tasks.deliveries.turn"
         assert headers["expires"] is not None
         assert headers["retries"] == 0
+
+
+@pytest.fixture
+def little_room(monkeypatch):
+    """Queues that are crowded at once."""
+    monkeypatch.setattr(rings_module, "CROWDED", 3)
+
+
+def test_a_crowded_fast_queue_keeps_no_ring_from_slow_endpoints(pipeline, little_room):
+    endpoint_id = pipeline.endpoint()
+    pipeline.deliver_one()
+    pipeline.forget_rings()
+    Doors(pipeline.redis).mark([endpoint_id], [])
+    for _ in range(5):
+        pipeline.redis.lpush("deliver.default", b"{}")
+    pipeline.services.maintenance.sweep()
+    wait_until(
+        lambda: len(pipeline.messages("deliver.default.slow")) == 1, 5, "it is rung"
+    )
+
+
+def test_queues_that_nobody_empties_stay_short(pipeline, event, little_room):
+    """Or failing receivers would fill the Valkey that the stream is in."""
+    endpoint_ids = [pipeline.endpoint() for _ in range(10)]
+    pipeline.accept(event())
+    pipeline.forget_rings()
+    Doors(pipeline.redis).mark(endpoint_ids, [])
+    for _ in range(6):
+        pipeline.services.maintenance.sweep()
+        pipeline.services.rings.ring([Due(endpoint_ids[0], "elsewhere")])
+        pipeline.services.rings.ring([Due(endpoint_ids[1], "elsewhere")])
+    pipeline.services.close()
+    assert 1 <= len(pipeline.messages("deliver.default.slow")) <= 3
+    assert len(pipeline.messages("deliver.elsewhere.slow")) <= 3
+
+
+def test_a_slow_endpoint_is_swept_once_a_door(pipeline, event):
+    endpoint_id = pipeline.endpoint()
+    pipeline.accept(event())
+    pipeline.forget_rings()
+    Doors(pipeline.redis).mark([endpoint_id], [])
+    for _ in range(6):
+        pipeline.services.maintenance.sweep()
+    assert pipeline.rung(slow=True) == [endpoint_id]

@@ -90,6 +90,7 @@ class EndpointChanges(Schema):
         metadata={
             "description": "`fifo`: one by one, in the order of acceptance; a delivery"
             " that fails blocks those behind it until it succeeds or is dead-lettered."
+            " It can begin while at most 5,000 deliveries are pending."
         },
     )
     rate_limit_per_s = Whole(
