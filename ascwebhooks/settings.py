@@ -24,7 +24,11 @@ from ascwebhooks.errors import SettingsInvalid
 PREFIX = "ASCWEBHOOKS_"
 RUNTIME_FILE = "runtime.env"
 KEY_RING_FILE = "encryption.keys"
-SECRET_SETTINGS = frozenset({"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL"})
+SECRET_SETTINGS = frozenset(
+    {"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "OIDC_CLIENT_SECRET"}
+)
+
+_MASK = "***"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -60,7 +64,15 @@ class Settings:
     traces_endpoint: str | None = None
     public_url: str | None = None
     trusted_proxies: int = 0
-    frame_ancestors: tuple[str, ...] = ()
+    portal_frame_ancestors: tuple[str, ...] = ()
+    portal_session_s: int = 3_600
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
+    oidc_scopes: str = "openid profile email"
+    oidc_groups_claim: str = "groups"
+    oidc_roles: tuple[tuple[str, str, str | None], ...] = ()
+    oidc_name: str | None = None
     session_idle_s: int = 7_200
     session_max_s: int = 43_200
     log_level: str = "INFO"
@@ -124,13 +136,33 @@ def read(environ: Mapping[str, str]) -> Settings:
         if name.startswith(PREFIX) and value != ""
     }
     try:
-        return Settings(**_SettingsSchema().load(given))
+        return _checked(Settings(**_SettingsSchema().load(given)))
     except ma.ValidationError as error:
         name, problems = sorted(_messages(error).items())[0]
         setting = PREFIX + str(name).upper()
         raise SettingsInvalid(
             f"{setting}: {_first(problems)}", setting=setting
         ) from error
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return settings that go together.
+
+    Raises:
+        ValidationError: If one lacks another.
+    """
+    if settings.oidc_issuer is None:
+        return settings
+    for name in ("oidc_client_id", "oidc_roles"):
+        if not getattr(settings, name):
+            raise ma.ValidationError(
+                {name: [f"it is not set, and {PREFIX}OIDC_ISSUER is."]}
+            )
+    if settings.oidc_issuer.startswith("http://") and not settings.allow_http:
+        raise ma.ValidationError(
+            {"oidc_issuer": ["the URL starts with https:// (http takes ALLOW_HTTP)."]}
+        )
+    return settings
 
 
 def _otlp_endpoint(environ: Mapping[str, str]) -> str:
@@ -169,7 +201,11 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
         "METRICS_TARGETS": list(settings.metrics_targets),
-        "FRAME_ANCESTORS": list(settings.frame_ancestors),
+        "PORTAL_FRAME_ANCESTORS": list(settings.portal_frame_ancestors),
+        "OIDC_ROLES": [
+            f"{group}={role}" + (f"@{tenant_id}" if tenant_id else "")
+            for group, role, tenant_id in settings.oidc_roles
+        ],
     }
     values: dict[str, Any] = {
         each.name.upper(): special.get(each.name.upper(), getattr(settings, each.name))
@@ -181,6 +217,8 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         )
         for name in ("DATABASE_URL", "REDIS_URL"):
             values[name] = _mask_password(getattr(settings, name.lower()))
+        if settings.oidc_client_secret is not None:
+            values["OIDC_CLIENT_SECRET"] = _MASK
     return values
 
 
@@ -284,6 +322,30 @@ class _Origins(ma.fields.Field[tuple[str, ...]]):
         return origins
 
 
+class _GroupRoles(ma.fields.Field[tuple[tuple[str, str, str | None], ...]]):
+    """``group=role`` or ``group=role@tenant``, separated by commas."""
+
+    def _deserialize(
+        self, value: str, *_: Any, **__: Any
+    ) -> tuple[tuple[str, str, str | None], ...]:
+        return tuple(self._pair(each.strip()) for each in value.split(","))
+
+    def _pair(self, text: str) -> tuple[str, str, str | None]:
+        found = _GROUP_ROLE.fullmatch(text)
+        if found is None:
+            raise ma.ValidationError(
+                f"{text!r}: give GROUP=ROLE or GROUP=ROLE@TENANT, separated by commas;"
+                " a role is viewer, operator or admin."
+            )
+        return found["group"].strip(), found["role"], found["tenant"]
+
+
+_GROUP_ROLE = re.compile(
+    r"(?P<group>.*\S.*)=(?P<role>viewer|operator|admin)"
+    r"(?:@(?P<tenant>[A-Za-z0-9][A-Za-z0-9._-]{0,63}))?"
+)
+
+
 class _SettingsSchema(ma.Schema):
     """How each setting is written in the environment."""
 
@@ -327,7 +389,20 @@ class _SettingsSchema(ma.Schema):
         )
     )
     trusted_proxies = _count(0, 5)
-    frame_ancestors = _Origins()
+    portal_frame_ancestors = _Origins()
+    portal_session_s = _count(60, 86_400)
+    oidc_issuer = ma.fields.String(validate=_url(("https", "http")))
+    oidc_client_id = ma.fields.String()
+    oidc_client_secret = ma.fields.String()
+    oidc_scopes = ma.fields.String(
+        validate=validate.Regexp(
+            r"(?:\S+ )*openid(?: \S+)*\Z",
+            error="give scopes, separated by spaces, 'openid' among them.",
+        )
+    )
+    oidc_groups_claim = ma.fields.String()
+    oidc_roles = _GroupRoles()
+    oidc_name = ma.fields.String(validate=validate.Length(1, 60))
     session_idle_s = _count(60, 604_800)
     session_max_s = _count(60, 2_592_000)
     log_level = ma.fields.String(
