@@ -38,6 +38,7 @@ _KEPT_S = 3_600.0
 _TIMEOUT_S = (3.05, 5.0)
 _LEEWAY_S = 60
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_UNREADABLE = "the provider's answer cannot be read."
 _CLAIMS = {
     "iss": Refusal.ISSUER,
     "aud": Refusal.AUDIENCE,
@@ -144,9 +145,9 @@ class IdentityProvider:
             raise SignOnRefused(Refusal.PROVIDER, _told(error.error)) from error
         except requests.RequestException as error:
             raise _away(error) from error
-        if not isinstance(token, dict):
-            raise SignOnRefused(Refusal.TOKEN, "its answer has no ID token.")
-        return token
+        except ValueError as error:
+            raise SignOnRefused(Refusal.AWAY, _UNREADABLE) from error
+        return dict(token)
 
     def _session(self, redirect_uri: str) -> OAuth2Session:
         session = OAuth2Session(
@@ -287,7 +288,7 @@ class IdentityProvider:
         except requests.RequestException as error:
             raise _away(error) from error
         if answer.status_code != requests.codes.ok or not isinstance(found, dict):
-            raise SignOnRefused(Refusal.AWAY, "the provider's answer cannot be read.")
+            raise SignOnRefused(Refusal.AWAY, _UNREADABLE)
         return found
 
 
