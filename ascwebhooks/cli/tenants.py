@@ -19,7 +19,7 @@ _COLUMNS = ("id", "name", "home_region", "allowed_regions", "created_at")
 
 @click.group()
 def tenants() -> None:
-    """List, create, show, update and delete tenants."""
+    """List, create, show, update and delete tenants; open their pages to others."""
 
 
 @tenants.command("list")

@@ -149,10 +149,10 @@ class People:
             InvalidInput: If a role is no good.
             Conflict: If nobody would be left who administers the platform.
         """
-        wanted = None if grants is None else check_grants(grants)
         with self._uow() as uow:
             admins = uow.people.lock_all_with(Role.ADMIN, PersonState.ACTIVE)
             person = _find(uow, person_id, lock=True)
+            wanted = None if grants is None else _wanted(person, list(grants))
             changed = self._apply(uow, person, name, wanted, state)
             if list(admins) == [person_id] and not _administers(person):
                 raise Conflict("this is the last administrator of the platform.")
@@ -270,6 +270,13 @@ def _administers(person: Person) -> bool:
     return person.state == PersonState.ACTIVE and any(
         each == Grant(Role.ADMIN) for each in grants_of(person)
     )
+
+
+def _wanted(person: Person, grants: list[Grant]) -> Grants:
+    """Return grants by hand; whoever has some by groups needs none."""
+    if not grants and grants_by(person, RoleSource.GROUPS):
+        return Grants()
+    return check_grants(grants)
 
 
 def _hashed(password: str, login: str) -> str:

@@ -40,7 +40,7 @@ def findings(page, url):
 
 
 @pytest.mark.parametrize(
-    ("size", "scheme"), itertools.product(("desktop", "phone"), ("light", "dark"))
+    ("size", "scheme"), [*itertools.product(("desktop", "phone"), ("light", "dark"))]
 )
 def test_no_page_has_a_serious_finding(installation, open_page, log_in, size, scheme):
     page = open_page(size, color_scheme=scheme)
