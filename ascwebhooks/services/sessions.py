@@ -198,9 +198,16 @@ class Sessions:
     def log_out(self, token: str) -> None:
         """End a session; one that has ended already is no matter."""
         with self._uow() as uow:
-            person_id = self.end(uow, token)
-            if person_id is not None:
-                uow.audit.record("session.closed", Kind.USER, person_id)
+            row = self.end(uow, token)
+            if row is not None and row.person_id is not None:
+                uow.audit.record("session.closed", Kind.USER, row.person_id)
+            elif row is not None and row.portal_link_id is not None:
+                uow.audit.record(
+                    "session.closed",
+                    Kind.PORTAL_LINK,
+                    row.portal_link_id,
+                    tenant_id=row.portal_tenant_id,
+                )
             uow.commit()
 
     def notify(self, session_id: UUID, kind: str, text: str) -> None:
@@ -229,13 +236,13 @@ class Sessions:
     def _has_ended(self, row: BrowserSession, now: datetime) -> bool:
         return row.expires_at <= now or row.last_seen_at <= now - self._idle
 
-    def end(self, uow: UnitOfWork, token: str) -> UUID | None:
-        """End a session within a transaction; return whose it was."""
+    def end(self, uow: UnitOfWork, token: str) -> BrowserSession | None:
+        """End a session within a transaction; return what it was."""
         row = uow.sessions.by_digest(_digest(token))
         if row is None:
             return None
         uow.sessions.end(row.id)
-        return row.person_id
+        return row
 
     def _note_failure(
         self, person: Person | None, address: str, request_id: str

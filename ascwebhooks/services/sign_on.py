@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.encryption import NONCE_BYTES, CannotOpen, KeyRing
+from ascwebhooks.domain.encryption import KeyRing
 from ascwebhooks.domain.identities import (
     Identity,
     Refusal,
@@ -27,6 +22,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.people import Grants, PersonState
 from ascwebhooks.errors import SignOnRefused
 from ascwebhooks.services import throttling
+from ascwebhooks.services.attempts import Attempts
 from ascwebhooks.services.people import grants_by, shown
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.throttling import Throttling
@@ -35,12 +31,8 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
-#: How long somebody may stay at the provider.
-PATIENCE = timedelta(minutes=10)
 HOW = "single sign-on"
 _TRIED = "sign_on:"
-_RANDOM_BYTES = 32
-_PURPOSE = b"single sign-on"
 _NO_ROLE = (
     "the provider knows you, but none of your groups has a role here. Ask an"
     " administrator."
@@ -128,7 +120,7 @@ class SingleSignOn:
         self._uow = uow
         self._entropy = entropy
         self._provider = provider
-        self._ring = ring
+        self._attempts = Attempts(ring, entropy)
         self._sessions = sessions
         self._groups_claim = groups_claim
         self._roles = roles
@@ -147,17 +139,19 @@ class SingleSignOn:
             TooManyAttempts: If too many tries from this address failed.
         """
         self._throttling.count({"address": address}, _TRIED)
-        secrets = [self._random() for _ in range(3)]
-        state, nonce, verifier = secrets
+        with self._uow() as uow:
+            begun = self._attempts.begin(target, uow.now())
         with self._reporting():
             url = self._provider.authorization_url(
-                redirect_uri, state=state, nonce=nonce, verifier=verifier
+                redirect_uri,
+                state=begun.state,
+                nonce=begun.nonce,
+                verifier=begun.verifier,
             )
         with self._uow() as uow:
-            until = (uow.now() + PATIENCE).timestamp()
             uow.throttles.forgive(throttling.key(f"{_TRIED}address", address))
             uow.commit()
-        return Begun(url, self._sealed([*secrets, target, until]))
+        return Begun(url, self._attempts.seal(begun))
 
     def finish(self, came: Came) -> tuple[str, str | None]:
         """Return the token of a new session, and the page to go to.
@@ -168,20 +162,18 @@ class SingleSignOn:
         """
         self._throttling.count({"address": came.address}, _TRIED)
         with self._reporting():
-            state, nonce, verifier, target, until = self._opened(came.kept)
-            given = came.answer.get("state", "")
-            if not hmac.compare_digest(given.encode(), state.encode()):
-                raise _not_asked()
             with self._uow() as uow:
-                if uow.now().timestamp() > until:
-                    told = "it took too long; please try once more."
-                    raise SignOnRefused(Refusal.LATE, told)
+                now = uow.now()
+            begun = self._attempts.resume(came.kept, came.answer.get("state", ""), now)
             self._provider.check_answer(came.answer)
             claims = self._provider.claims(
-                came.answer["code"], came.redirect_uri, nonce=nonce, verifier=verifier
+                came.answer["code"],
+                came.redirect_uri,
+                nonce=begun.nonce,
+                verifier=begun.verifier,
             )
             who = identity(claims, self._groups_claim)
-        return self._enter(who, came), target
+        return self._enter(who, came), begun.target
 
     def end_session_url(self, back: str) -> str | None:
         """Return where to log out at the provider too; None if it offers nothing."""
@@ -311,31 +303,5 @@ class SingleSignOn:
         log.info("sign_on_refused", reason=reason)
         uow.audit.record("session.refused", kind, resource, reason=reason, told=told)
 
-    def _sealed(self, values: list[object]) -> str:
-        plain = json.dumps(values).encode()
-        sealed = self._ring.wrap(plain, self._entropy(NONCE_BYTES), _PURPOSE)
-        whole = self._ring.current.encode() + b"\0" + sealed
-        return base64.urlsafe_b64encode(whole).decode()
-
-    def _opened(self, kept: str | None) -> tuple[str, str, str, str | None, float]:
-        try:
-            whole = base64.urlsafe_b64decode((kept or "").encode())
-            key, _, sealed = whole.partition(b"\0")
-            plain = self._ring.unwrap(key.decode(), sealed, _PURPOSE)
-        except (CannotOpen, binascii.Error, UnicodeError) as error:
-            raise _not_asked() from error
-        state, nonce, verifier, target, until = json.loads(plain)
-        return state, nonce, verifier, target, until
-
-    def _random(self) -> str:
-        whole = base64.urlsafe_b64encode(self._entropy(_RANDOM_BYTES))
-        return whole.rstrip(b"=").decode()
-
     def _new_id(self, uow: UnitOfWork) -> UUID:
         return ids.uuid7(int(uow.now().timestamp() * 1000), self._entropy(10))
-
-
-def _not_asked() -> SignOnRefused:
-    return SignOnRefused(
-        Refusal.STATE, "this browser did not ask for it, or it has been used already."
-    )

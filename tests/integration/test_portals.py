@@ -178,6 +178,7 @@ def test_leaving_ends_the_visit(api, browser):
     csrf = re.search(r'name="_csrf" value="([^"]*)"', page)[1]
     assert browser.post("/admin/logout", data={"_csrf": csrf}).status_code == 200
     assert api.pipeline.rows("SELECT * FROM session") == []
+    assert actions(api)[0] == "session.closed"
 
 
 def test_opening_a_link_ends_ones_own_session(api, browser):

@@ -5,6 +5,7 @@ The provider is a real one on a real socket; the browser between is Flask's clie
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -13,6 +14,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant, PersonState
+from ascwebhooks.services.attempts import Attempts
 from ascwebhooks.web.app import create_app
 from tests.integration.providers import (
     CLIENT_ID,
@@ -307,6 +309,19 @@ def test_an_answer_that_was_not_asked_for_is_refused(visitor, provider):
     assert refusals(visitor) == ["wrong_state"] * 3
     assert visitor.enters(provider).status_code == 303
     assert provider.asked.count("/keys") == 1, "no code was exchanged before"
+
+
+def test_whoever_stays_away_too_long_begins_again(visitor, provider):
+    """By the database's clock: the cookie ends with the browser's, which is its own."""
+    back = provider.sign_in(visitor.begin())
+    ring = visitor.pipeline.parts.ring
+    attempts = Attempts(ring, os.urandom)
+    kept = visitor.client.get_cookie("ascw_sso").value
+    attempt = attempts._opened(kept)
+    late = attempts.seal(attempt._replace(until=time.time() - 1))
+    visitor.client.set_cookie("ascw_sso", late)
+    assert visitor.come(back).status_code == 401
+    assert refusals(visitor) == ["too_late"]
 
 
 def test_an_answer_of_another_provider_is_refused(visitor, provider):

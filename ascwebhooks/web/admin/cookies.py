@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Response, current_app, request
 
+from ascwebhooks.services.attempts import PATIENCE
 from ascwebhooks.services.sessions import PORTAL_PREFIX
-from ascwebhooks.services.sign_on import PATIENCE
 from ascwebhooks.web.admin import places
 
 _SESSION = "ascw_session"
