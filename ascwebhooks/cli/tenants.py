@@ -101,7 +101,10 @@ def update(tools: Tools, /, *, tenant_id: str, json_wanted: bool, **given: Any) 
 @tenants.command("portal-link")
 @click.argument("tenant_id")
 @click.option(
-    "--role", type=click.Choice([*ROLES]), default=Role.VIEWER, show_default=True
+    "--role",
+    type=click.Choice([each.value for each in ROLES]),
+    default=Role.VIEWER.value,
+    show_default=True,
 )
 @click.option(
     "--expires-in",

@@ -51,6 +51,10 @@ class Installation:
     services: Services
     password: str
 
+    def admin(self, path: str = "/") -> str:
+        """Return the URL of a page below /admin."""
+        return f"{self.url}/admin{path}"
+
 
 @contextmanager
 def installed(
