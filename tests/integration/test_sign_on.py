@@ -256,6 +256,7 @@ WRONG = {
     "issuer": (claim(iss="https://evil.example"), "wrong_issuer"),
     "audience": (claim(aud="another client"), "wrong_audience"),
     "several audiences": (claim(aud=[CLIENT_ID, "x"]), "wrong_audience"),
+    "audience without us": (claim(aud="x", azp=CLIENT_ID), "wrong_audience"),
     "authorized party": (claim(azp="another client"), "wrong_audience"),
     "expired": (claim(exp=int(time.time()) - 3600), "token_expired"),
     "no expiry": (claim(exp=...), "bad_token"),
