@@ -9,10 +9,10 @@ ONLY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check bench format clean
+.PHONY: help up test check bench screenshots format clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/up.stamp ## Start everything, prove that it works, stay until Ctrl-C
 	@exec $(BIN)/ascwebhooks up
@@ -29,6 +29,9 @@ check: $(VENV)/test.stamp ## Format, lint, types, import contracts, tests
 
 bench: $(VENV)/test.stamp ## Measure; ONLY=<scenario> for one
 	$(BIN)/python -m tests.bench $(ONLY)
+
+screenshots: $(VENV)/test.stamp ## Every page with data, as PNGs in var/screenshots
+	$(BIN)/python -m tests.browser.screenshots
 
 format: $(VENV)/test.stamp ## Bring the code into shape
 	$(RUFF) check --config config/ruff.toml --fix .

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property, partial
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy import Engine
@@ -19,6 +20,7 @@ from ascwebhooks.cli.main import run
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
 from ascwebhooks.errors import SettingsInvalid, TargetRejected
+from ascwebhooks.outbound.identity_provider import IdentityProvider
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
@@ -40,6 +42,7 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.people import People
+from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
@@ -49,6 +52,7 @@ from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
+from ascwebhooks.services.sign_on import SingleSignOn
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
@@ -151,6 +155,39 @@ class Parts:
                     field="url",
                 )
 
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions of browsers."""
+        return Sessions(
+            self.uow,
+            os.urandom,
+            idle=timedelta(seconds=self.settings.session_idle_s),
+            longest=timedelta(seconds=self.settings.session_max_s),
+        )
+
+    def single_sign_on(self) -> SingleSignOn | None:
+        """Return single sign-on, if a provider is set."""
+        settings = self.settings
+        if settings.oidc_issuer is None:
+            return None
+        provider = IdentityProvider(
+            settings.oidc_issuer,
+            settings.oidc_client_id or "",
+            settings.oidc_client_secret,
+            scopes=settings.oidc_scopes,
+            ca_file=settings.ca_file,
+        )
+        return SingleSignOn(
+            self.uow,
+            os.urandom,
+            provider=provider,
+            name=settings.oidc_name or urlsplit(settings.oidc_issuer).netloc,
+            ring=self.ring,
+            sessions=self.sessions,
+            groups_claim=settings.oidc_groups_claim,
+            roles=settings.oidc_roles,
+        )
+
     def workers(self) -> dict[str, list[str]]:
         """Ask the workers for the queues they consume."""
         answers = self.celery.control.inspect(timeout=_INSPECT_S).active_queues() or {}
@@ -240,6 +277,12 @@ class Parts:
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
             people=People(uow, os.urandom),
+            portals=Portals(
+                uow,
+                os.urandom,
+                self.sessions,
+                lasts=timedelta(seconds=settings.portal_session_s),
+            ),
             previews=Previews(uow, sealing),
             subscriptions=Subscriptions(uow, os.urandom),
             maintenance=Maintenance(
@@ -261,12 +304,8 @@ class Parts:
             ),
             rings=rings,
             secrets=secrets,
-            sessions=Sessions(
-                uow,
-                os.urandom,
-                idle=timedelta(seconds=settings.session_idle_s),
-                longest=timedelta(seconds=settings.session_max_s),
-            ),
+            sessions=self.sessions,
+            single_sign_on=self.single_sign_on(),
             statistics=Statistics(uow),
             tenants=Tenants(
                 uow, end_endpoint=states.end, follow_regions=residency.follow

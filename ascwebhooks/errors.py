@@ -9,6 +9,8 @@ AscWebhooksError
 │   ├── UnreadableBody
 │   └── UnreadableHeader
 ├── NotAuthenticated          no key or session, or one that is not in force
+├── PortalLinkOver            a portal link is unknown, used or too old
+├── SignOnRefused             single sign-on did not let somebody in
 ├── TooManyAttempts           too many logins failed; later it may work
 ├── NotPermitted              the key's role or tenant does not allow it
 ├── NotFound                  unknown, or another tenant's: the same answer
@@ -79,6 +81,22 @@ class NotAuthenticated(AscWebhooksError):
     """There is no API key, or it is unknown, expired or revoked."""
 
     code = "not_authenticated"
+
+
+class PortalLinkOver(AscWebhooksError):
+    """A portal link is unknown, has been used, or is too old."""
+
+    code = "portal_link_over"
+
+
+class SignOnRefused(AscWebhooksError):
+    """Single sign-on did not let somebody in; ``reason`` is one of ``Refusal``."""
+
+    code = "sign_on_refused"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message, reason=reason)
+        self.reason = reason
 
 
 class TooManyAttempts(AscWebhooksError):

@@ -7,8 +7,6 @@ Order of precedence: the environment (``ASCWEBHOOKS_…``), then what a running
 from __future__ import annotations
 
 import base64
-import binascii
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,13 +18,26 @@ from dotenv import dotenv_values
 from marshmallow import validate
 
 from ascwebhooks.errors import SettingsInvalid
+from ascwebhooks.setting_values import (
+    HOST_AND_PORT,
+    GroupRoles,
+    KeyRing,
+    Network,
+    Networks,
+    Origins,
+    Targets,
+    count,
+    url,
+)
 
 PREFIX = "ASCWEBHOOKS_"
 RUNTIME_FILE = "runtime.env"
 KEY_RING_FILE = "encryption.keys"
-SECRET_SETTINGS = frozenset({"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL"})
+SECRET_SETTINGS = frozenset(
+    {"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "OIDC_CLIENT_SECRET"}
+)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MASK = "***"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +71,15 @@ class Settings:
     traces_endpoint: str | None = None
     public_url: str | None = None
     trusted_proxies: int = 0
-    frame_ancestors: tuple[str, ...] = ()
+    portal_frame_ancestors: tuple[str, ...] = ()
+    portal_session_s: int = 3_600
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = field(default=None, repr=False)
+    oidc_scopes: str = "openid profile email"
+    oidc_groups_claim: str = "groups"
+    oidc_roles: tuple[tuple[str, str, str | None], ...] = ()
+    oidc_name: str | None = None
     session_idle_s: int = 7_200
     session_max_s: int = 43_200
     log_level: str = "INFO"
@@ -124,13 +143,33 @@ def read(environ: Mapping[str, str]) -> Settings:
         if name.startswith(PREFIX) and value != ""
     }
     try:
-        return Settings(**_SettingsSchema().load(given))
+        return _checked(Settings(**_SettingsSchema().load(given)))
     except ma.ValidationError as error:
         name, problems = sorted(_messages(error).items())[0]
         setting = PREFIX + str(name).upper()
         raise SettingsInvalid(
             f"{setting}: {_first(problems)}", setting=setting
         ) from error
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return settings that go together.
+
+    Raises:
+        ValidationError: If one lacks another.
+    """
+    if settings.oidc_issuer is None:
+        return settings
+    for name in ("oidc_client_id", "oidc_roles"):
+        if not getattr(settings, name):
+            raise ma.ValidationError(
+                {name: [f"it is not set, and {PREFIX}OIDC_ISSUER is."]}
+            )
+    if settings.oidc_issuer.startswith("http://") and not settings.allow_http:
+        raise ma.ValidationError(
+            {"oidc_issuer": ["the URL starts with https:// (http takes ALLOW_HTTP)."]}
+        )
+    return settings
 
 
 def _otlp_endpoint(environ: Mapping[str, str]) -> str:
@@ -169,7 +208,11 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
         "METRICS_TARGETS": list(settings.metrics_targets),
-        "FRAME_ANCESTORS": list(settings.frame_ancestors),
+        "PORTAL_FRAME_ANCESTORS": list(settings.portal_frame_ancestors),
+        "OIDC_ROLES": [
+            f"{group}={role}" + (f"@{tenant_id}" if tenant_id else "")
+            for group, role, tenant_id in settings.oidc_roles
+        ],
     }
     values: dict[str, Any] = {
         each.name.upper(): special.get(each.name.upper(), getattr(settings, each.name))
@@ -181,6 +224,8 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         )
         for name in ("DATABASE_URL", "REDIS_URL"):
             values[name] = _mask_password(getattr(settings, name.lower()))
+        if settings.oidc_client_secret is not None:
+            values["OIDC_CLIENT_SECRET"] = _MASK
     return values
 
 
@@ -212,78 +257,6 @@ def _first(problems: Any) -> str:
     return str(problems)
 
 
-class _KeyRing(ma.fields.Field[tuple[tuple[str, bytes], ...]]):
-    """``id:base64,id:base64``: keys of 32 bytes, the first wraps."""
-
-    def _deserialize(
-        self, value: str, *_: Any, **__: Any
-    ) -> tuple[tuple[str, bytes], ...]:
-        return tuple(self._key(each.strip()) for each in value.split(","))
-
-    def _key(self, text: str) -> tuple[str, bytes]:
-        key_id, colon, encoded = text.partition(":")
-        if not (colon and key_id):
-            raise ma.ValidationError("each key is 'id:base64', separated by commas.")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
-            raise ma.ValidationError(f"key {key_id!r} is not base64.") from error
-        if len(key) != 32:
-            raise ma.ValidationError(
-                f"key {key_id!r} has {len(key)} bytes; AES-256 needs 32."
-            )
-        return key_id, key
-
-
-class _Networks(ma.fields.Field[tuple[Network, ...]]):
-    """CIDRs separated by commas."""
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[Network, ...]:
-        try:
-            return tuple(
-                ipaddress.ip_network(each.strip()) for each in value.split(",")
-            )
-        except ValueError as error:
-            raise ma.ValidationError(
-                f"{error}; give CIDRs such as 10.1.0.0/16, separated by commas."
-            ) from error
-
-
-def _url(schemes: tuple[str, ...]) -> validate.Regexp:
-    return validate.Regexp(
-        rf"(?:{'|'.join(schemes)})://", error=f"the URL starts with {schemes[0]}://."
-    )
-
-
-def _count(low: int, high: int) -> ma.fields.Integer:
-    return ma.fields.Integer(validate=validate.Range(low, high))
-
-
-_HOST_AND_PORT = validate.Regexp(r"[^\s:]+:\d+\Z", error="give host:port.")
-
-
-class _Targets(ma.fields.Field[tuple[str, ...]]):
-    """``name=host:port``, separated by commas."""
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
-        return tuple(each.strip() for each in value.split(","))
-
-
-class _Origins(ma.fields.Field[tuple[str, ...]]):
-    """Origins, separated by commas."""
-
-    def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
-        origins = tuple(each.strip() for each in value.split(","))
-        for each in origins:
-            # It goes into a header: nothing in it may end a directive there.
-            if not re.fullmatch(r"https?://[A-Za-z0-9.*:-]+", each):
-                raise ma.ValidationError(
-                    f"{each!r}: give origins such as https://console.example.com,"
-                    f" separated by commas."
-                )
-        return origins
-
-
 class _SettingsSchema(ma.Schema):
     """How each setting is written in the environment."""
 
@@ -292,44 +265,57 @@ class _SettingsSchema(ma.Schema):
 
         unknown = ma.EXCLUDE
 
-    database_url = ma.fields.String(validate=_url(("postgresql", "postgres")))
+    database_url = ma.fields.String(validate=url(("postgresql", "postgres")))
     redis_url = ma.fields.String(
-        validate=_url(("redis", "rediss", "valkey", "valkeys", "unix"))
+        validate=url(("redis", "rediss", "valkey", "valkeys", "unix"))
     )
-    encryption_keys = _KeyRing()
+    encryption_keys = KeyRing()
     home_dir = ma.fields.Function(deserialize=Path)
-    bind = ma.fields.String(validate=_HOST_AND_PORT)
+    bind = ma.fields.String(validate=HOST_AND_PORT)
     region = ma.fields.String(
         validate=validate.Regexp(
             r"[a-z0-9][a-z0-9-]{0,31}\Z", error="lower-case letters, digits and '-'."
         )
     )
-    allowed_networks = _Networks()
+    allowed_networks = Networks()
     allow_http = ma.fields.Boolean()
     ca_file = ma.fields.String()
     stream = ma.fields.String()
     stream_group = ma.fields.String()
-    ingest_batch = _count(1, 5000)
-    retention_days = _count(8, 3650)
-    dedupe_days = _count(1, 365)
-    partitions_ahead_days = _count(2, 365)
-    lease_s = _count(5, 3600)
-    max_transfers = _count(1, 10_000)
-    deliver_threads = _count(1, 64)
-    deliver_processes = _count(1, 64)
-    metrics_bind = ma.fields.String(validate=_HOST_AND_PORT)
-    metrics_targets = _Targets()
-    traces_endpoint = ma.fields.String(validate=_url(("http", "https")))
+    ingest_batch = count(1, 5000)
+    retention_days = count(8, 3650)
+    dedupe_days = count(1, 365)
+    partitions_ahead_days = count(2, 365)
+    lease_s = count(5, 3600)
+    max_transfers = count(1, 10_000)
+    deliver_threads = count(1, 64)
+    deliver_processes = count(1, 64)
+    metrics_bind = ma.fields.String(validate=HOST_AND_PORT)
+    metrics_targets = Targets()
+    traces_endpoint = ma.fields.String(validate=url(("http", "https")))
     public_url = ma.fields.String(
         validate=validate.Regexp(
             r"https?://[A-Za-z0-9.:\[\]-]+\Z",
             error="give scheme and host, as in https://webhooks.example.com.",
         )
     )
-    trusted_proxies = _count(0, 5)
-    frame_ancestors = _Origins()
-    session_idle_s = _count(60, 604_800)
-    session_max_s = _count(60, 2_592_000)
+    trusted_proxies = count(0, 5)
+    portal_frame_ancestors = Origins()
+    portal_session_s = count(60, 86_400)
+    oidc_issuer = ma.fields.String(validate=url(("https", "http")))
+    oidc_client_id = ma.fields.String()
+    oidc_client_secret = ma.fields.String()
+    oidc_scopes = ma.fields.String(
+        validate=validate.Regexp(
+            r"(?:\S+ )*openid(?: \S+)*\Z",
+            error="give scopes, separated by spaces, 'openid' among them.",
+        )
+    )
+    oidc_groups_claim = ma.fields.String()
+    oidc_roles = GroupRoles()
+    oidc_name = ma.fields.String(validate=validate.Length(1, 60))
+    session_idle_s = count(60, 604_800)
+    session_max_s = count(60, 2_592_000)
     log_level = ma.fields.String(
         validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -9,13 +10,16 @@ import click
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import cursor_option, json_option, limit_option
+from ascwebhooks.domain.keys import Role
+from ascwebhooks.domain.people import ROLES
+from ascwebhooks.services.portals import LIFE, LONGEST_LIFE
 
 _COLUMNS = ("id", "name", "home_region", "allowed_regions", "created_at")
 
 
 @click.group()
 def tenants() -> None:
-    """List, create, show, update and delete tenants."""
+    """List, create, show, update and delete tenants; open their pages to others."""
 
 
 @tenants.command("list")
@@ -92,6 +96,33 @@ def update(tools: Tools, /, *, tenant_id: str, json_wanted: bool, **given: Any) 
         changes["allowed_regions"] = list(changes["allowed_regions"])
     row = tools.services.tenants.change(tenant_id, changes)
     output.details(rows.tenant(row), json_wanted=json_wanted)
+
+
+@tenants.command("portal-link")
+@click.argument("tenant_id")
+@click.option(
+    "--role",
+    type=click.Choice([each.value for each in ROLES]),
+    default=Role.VIEWER.value,
+    show_default=True,
+)
+@click.option(
+    "--expires-in",
+    type=click.IntRange(1, int(LONGEST_LIFE.total_seconds())),
+    default=int(LIFE.total_seconds()),
+    show_default=True,
+    metavar="SECONDS",
+    help="Until when it can be opened.",
+)
+@pass_tools
+def portal_link(tools: Tools, *, tenant_id: str, role: str, expires_in: int) -> None:
+    """Print a link, alone, that opens the tenant's pages once."""
+    row, token = tools.services.portals.create_link(
+        tenant_id, role=Role(role), expires_in=timedelta(seconds=expires_in)
+    )
+    base = tools.settings.public_url or f"http://{tools.settings.bind}"
+    click.echo(f"A {role}'s; it opens once, until {row.expires_at:%H:%M:%S}.", err=True)
+    click.echo(f"{base}/portal/{token}")
 
 
 @tenants.command()

@@ -21,12 +21,14 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.people import People
+from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
+from ascwebhooks.services.sign_on import SingleSignOn
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
@@ -53,12 +55,14 @@ class Services:
     notices: Notices
     onboarding: Onboarding
     people: People
+    portals: Portals
     previews: Previews
     rejected_events: RejectedEvents
     replays: Replays
     rings: Rings
     secrets: Secrets
     sessions: Sessions
+    single_sign_on: SingleSignOn | None
     statistics: Statistics
     subscriptions: Subscriptions
     tenants: Tenants

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 #: what a longer pause of the beat left behind.
 RETRY_WINDOW = timedelta(seconds=15)
 _EXPIRE_BATCH = 1_000
+#: So long a portal link that is over is told from one that never was.
+_LINKS_KNOWN = timedelta(days=7)
 
 
 class Maintenance:
@@ -93,6 +95,7 @@ class Maintenance:
             answers = uow.idempotency.forget(now - LIFE)
             notices = uow.notices.forget(now - self._retention)
             uow.sessions.end_expired(now)
+            uow.portal_links.forget(now - _LINKS_KNOWN)
             uow.throttles.forget_old(now - FORGOTTEN_AFTER)
             uow.commit()
         if keys or rejected or answers or notices:

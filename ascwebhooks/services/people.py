@@ -13,6 +13,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import (
+    ROLES,
     Grant,
     Grants,
     PersonState,
@@ -23,7 +24,7 @@ from ascwebhooks.domain.people import (
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.services import passwords
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.accounts import Person, PersonRole
+from ascwebhooks.storage.accounts import Person, PersonRole, RoleSource
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ class People:
                 Kind.USER,
                 person.id,
                 login=login,
-                roles=_shown(wanted),
+                roles=shown(wanted),
             )
             uow.commit()
         log.info("person_created", **_names(person))
@@ -148,10 +149,10 @@ class People:
             InvalidInput: If a role is no good.
             Conflict: If nobody would be left who administers the platform.
         """
-        wanted = None if grants is None else check_grants(grants)
         with self._uow() as uow:
             admins = uow.people.lock_all_with(Role.ADMIN, PersonState.ACTIVE)
             person = _find(uow, person_id, lock=True)
+            wanted = None if grants is None else _wanted(person, list(grants))
             changed = self._apply(uow, person, name, wanted, state)
             if list(admins) == [person_id] and not _administers(person):
                 raise Conflict("this is the last administrator of the platform.")
@@ -209,10 +210,13 @@ class People:
         changed: dict[str, Any] = {}
         if name is not None and _name(name) != person.name:
             person.name = changed["name"] = _name(name) or person.login
-        if wanted is not None and wanted != grants_of(person):
-            changed["roles"] = _shown(wanted)
-            changed["roles_before"] = _shown(grants_of(person))
-            person.roles.clear()
+        by_hand = grants_by(person, RoleSource.HAND)
+        if wanted is not None and wanted != by_hand:
+            changed["roles"] = shown(wanted)
+            changed["roles_before"] = shown(by_hand)
+            for each in [*person.roles]:
+                if each.source == RoleSource.HAND:
+                    person.roles.remove(each)
             # The old rows go first: a tenant has one role at a time.
             uow.flush()
             person.roles.extend(self._roles(uow, wanted))
@@ -228,7 +232,12 @@ class People:
             if each.tenant_id is not None:
                 find_tenant(uow, each.tenant_id)
         return [
-            PersonRole(id=self._new_id(uow), role=each.role, tenant_id=each.tenant_id)
+            PersonRole(
+                id=self._new_id(uow),
+                role=each.role,
+                tenant_id=each.tenant_id,
+                source=RoleSource.HAND,
+            )
             for each in grants
         ]
 
@@ -237,15 +246,37 @@ class People:
 
 
 def grants_of(person: Person) -> Grants:
-    """Return what a person has been granted."""
-    granted = [Grant(Role(each.role), each.tenant_id) for each in person.roles]
-    return Grants(sorted(granted, key=lambda each: each.tenant_id or ""))
+    """Return what a person has been granted, by hand and by groups."""
+    granted = {Grant(Role(each.role), each.tenant_id) for each in person.roles}
+    return _sorted(granted)
+
+
+def grants_by(person: Person, source: RoleSource) -> Grants:
+    """Return what a person has been granted by hand, or by groups."""
+    return _sorted(
+        Grant(Role(each.role), each.tenant_id)
+        for each in person.roles
+        if each.source == source
+    )
+
+
+def _sorted(granted: Iterable[Grant]) -> Grants:
+    return Grants(
+        sorted(granted, key=lambda each: (each.tenant_id or "", ROLES.index(each.role)))
+    )
 
 
 def _administers(person: Person) -> bool:
     return person.state == PersonState.ACTIVE and any(
         each == Grant(Role.ADMIN) for each in grants_of(person)
     )
+
+
+def _wanted(person: Person, grants: list[Grant]) -> Grants:
+    """Return grants by hand; whoever has some by groups needs none."""
+    if not grants and grants_by(person, RoleSource.GROUPS):
+        return Grants()
+    return check_grants(grants)
 
 
 def _hashed(password: str, login: str) -> str:
@@ -260,7 +291,8 @@ def _name(text: str) -> str:
     return name
 
 
-def _shown(grants: Grants) -> list[str]:
+def shown(grants: Grants) -> list[str]:
+    """Return grants as the audit log has them."""
     return [f"{each.role} in {each.tenant_id or 'all tenants'}" for each in grants]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,22 +14,22 @@ import structlog
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.audit import Actor, ActorKind
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.domain.people import (
-    FORGOTTEN_AFTER,
-    Grants,
-    PersonState,
-    wait_after,
-)
-from ascwebhooks.errors import NotAuthenticated, TooManyAttempts
-from ascwebhooks.services import passwords
+from ascwebhooks.domain.keys import Role
+from ascwebhooks.domain.people import Grant, Grants, PersonState
+from ascwebhooks.errors import NotAuthenticated
+from ascwebhooks.services import passwords, throttling
 from ascwebhooks.services.people import grants_of
-from ascwebhooks.storage.accounts import BrowserSession, Person
+from ascwebhooks.services.throttling import Throttling
+from ascwebhooks.storage.accounts import BrowserSession, Person, PortalLink
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 TOKEN_BYTES = 32
 _SEEN_GRAIN = timedelta(minutes=1)
+_PASSWORD = "password"  # noqa: S105 - how somebody logged in
+#: Begins the tokens of portal sessions, so that an ended one is told from others.
+PORTAL_PREFIX = "portal."
 _WRONG = "the login or the password is wrong."
 
 
@@ -48,6 +47,7 @@ class Visitor:
         person_id: A person's.
         grants: What they may do where, as of this request.
         has_notices: Whether there are messages for the next page.
+        sso: Whether an identity provider vouched for them.
     """
 
     session_id: UUID
@@ -59,6 +59,7 @@ class Visitor:
     person_id: UUID | None
     grants: Grants
     has_notices: bool
+    sso: bool = False
 
 
 class Sessions:
@@ -84,6 +85,7 @@ class Sessions:
         self._entropy = entropy
         self._idle = idle
         self._longest = longest
+        self._throttling = Throttling(uow)
 
     def log_in(
         self,
@@ -111,8 +113,8 @@ class Sessions:
             TooManyAttempts: If too many tries failed; the password was not looked at.
         """
         login = login.strip().lower()
-        keys = {"login": _key("login", login), "address": _key("address", address)}
-        self._count(keys)
+        tried = {"login": login, "address": address}
+        self._throttling.count(tried)
         with self._uow() as uow:
             person = uow.people.by_login(login)
         fits = passwords.fits(person.password_hash if person else None, password)
@@ -121,13 +123,13 @@ class Sessions:
             raise NotAuthenticated(_WRONG)
         again = passwords.hashed(password) if self._is_dated(person) else None
         with self._uow() as uow:
-            uow.throttles.forget(keys["login"])
-            uow.throttles.forgive(keys["address"])
+            uow.throttles.forget(throttling.key("login", login))
+            uow.throttles.forgive(throttling.key("address", address))
             token = self.open(
                 uow, person.id, address=address, request_id=request_id, rehashed=again
             )
             if former is not None:
-                self._end(uow, former)
+                self.end(uow, former)
             uow.commit()
         log.info("person_logged_in", user_id=ids.show(Kind.USER, person.id))
         return token
@@ -139,7 +141,7 @@ class Sessions:
         *,
         address: str,
         request_id: str,
-        how: str = "password",
+        how: str = _PASSWORD,
         rehashed: str | None = None,
     ) -> str:
         """Open a session of somebody whose word was good, within a transaction.
@@ -159,9 +161,21 @@ class Sessions:
         token = base64.urlsafe_b64encode(self._entropy(TOKEN_BYTES)).decode()
         row = self._new(token, now)
         row.person_id = person_id
+        row.sso = how != _PASSWORD
         uow.sessions.add(row)
         actor = _actor(person, address, request_id)
         uow.audit.record("session.opened", Kind.USER, person_id, actor=actor, how=how)
+        return token
+
+    def open_portal(self, uow: UnitOfWork, link: PortalLink, lasts: timedelta) -> str:
+        """Open a session of a link's holder, within a transaction; return its token."""
+        now = uow.now()
+        random = base64.urlsafe_b64encode(self._entropy(TOKEN_BYTES)).decode()
+        token = PORTAL_PREFIX + random
+        row = self._new(token, now)
+        row.portal_tenant_id, row.portal_link_id = link.tenant_id, link.id
+        row.expires_at = now + lasts
+        uow.sessions.add(row)
         return token
 
     def recognise(self, token: str) -> Visitor:
@@ -184,9 +198,16 @@ class Sessions:
     def log_out(self, token: str) -> None:
         """End a session; one that has ended already is no matter."""
         with self._uow() as uow:
-            person_id = self._end(uow, token)
-            if person_id is not None:
-                uow.audit.record("session.closed", Kind.USER, person_id)
+            row = self.end(uow, token)
+            if row is not None and row.person_id is not None:
+                uow.audit.record("session.closed", Kind.USER, row.person_id)
+            elif row is not None and row.portal_link_id is not None:
+                uow.audit.record(
+                    "session.closed",
+                    Kind.PORTAL_LINK,
+                    row.portal_link_id,
+                    tenant_id=row.portal_tenant_id,
+                )
             uow.commit()
 
     def notify(self, session_id: UUID, kind: str, text: str) -> None:
@@ -215,31 +236,13 @@ class Sessions:
     def _has_ended(self, row: BrowserSession, now: datetime) -> bool:
         return row.expires_at <= now or row.last_seen_at <= now - self._idle
 
-    def _end(self, uow: UnitOfWork, token: str) -> UUID | None:
+    def end(self, uow: UnitOfWork, token: str) -> BrowserSession | None:
+        """End a session within a transaction; return what it was."""
         row = uow.sessions.by_digest(_digest(token))
         if row is None:
             return None
         uow.sessions.end(row.id)
-        return row.person_id
-
-    def _count(self, keys: dict[str, bytes]) -> None:
-        """Count a try as failed, or refuse it."""
-        with self._uow() as uow:
-            now = uow.now()
-            rows = uow.throttles.lock(list(keys.values()), now)
-            until = max(each.blocked_until for each in rows.values())
-            if until > now:
-                seconds = math.ceil((until - now).total_seconds())
-                raise TooManyAttempts(
-                    f"too many logins failed; try again in {_spoken(seconds)}.",
-                    retry_after_s=seconds,
-                )
-            for name, key in keys.items():
-                row = rows[key]
-                stale = row.updated_at < now - FORGOTTEN_AFTER
-                failures = 1 if stale else row.failures + 1
-                uow.throttles.count(row, now, wait_after(failures, name), failures)
-            uow.commit()
+        return row
 
     def _note_failure(
         self, person: Person | None, address: str, request_id: str
@@ -265,7 +268,7 @@ class Sessions:
 
 def _visitor(uow: UnitOfWork, row: BrowserSession) -> Visitor:
     if row.person_id is None:
-        raise NotAuthenticated("the session has ended.")
+        return _portal_visitor(uow, row)
     person = uow.people.find(row.person_id)
     if person is None or person.state != PersonState.ACTIVE:
         raise NotAuthenticated("the session has ended.")
@@ -279,6 +282,28 @@ def _visitor(uow: UnitOfWork, row: BrowserSession) -> Visitor:
         person_id=person.id,
         grants=grants_of(person),
         has_notices=bool(row.notices),
+        sso=row.sso,
+    )
+
+
+def _portal_visitor(uow: UnitOfWork, row: BrowserSession) -> Visitor:
+    tenant_id, link_id = row.portal_tenant_id, row.portal_link_id
+    if tenant_id is None or link_id is None:
+        raise NotAuthenticated("the session has ended.")
+    link = uow.portal_links.find(tenant_id, link_id)
+    tenant = uow.tenants.find(tenant_id)
+    if link is None or tenant is None:
+        raise NotAuthenticated("the session has ended.")
+    return Visitor(
+        session_id=row.id,
+        csrf=bytes(row.csrf),
+        kind=ActorKind.PORTAL,
+        id=ids.show(Kind.PORTAL_LINK, link.id),
+        name=tenant.name,
+        login="",
+        person_id=None,
+        grants=Grants([Grant(Role(link.role), tenant_id)]),
+        has_notices=bool(row.notices),
     )
 
 
@@ -289,12 +314,3 @@ def _actor(person: Person, address: str, request_id: str) -> Actor:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="replace")).digest()
-
-
-def _key(kind: str, value: str) -> bytes:
-    whole = f"{kind}:{value}".encode(errors="replace")
-    return hashlib.sha256(whole).digest()
-
-
-def _spoken(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -52,18 +54,31 @@ class Person(Base):
     )
 
 
+class RoleSource(StrEnum):
+    """Who gave somebody a role: an administrator, or groups at their last login."""
+
+    HAND = "hand"
+    GROUPS = "groups"
+
+
 class PersonRole(Base):
-    """What a person is in one tenant, or in all of them if ``tenant_id`` is None."""
+    """What a person is in one tenant, or in all of them if ``tenant_id`` is None.
+
+    ``source`` is one of ``RoleSource``: groups change their own roles alone.
+    """
 
     __tablename__ = "person_role"
     __table_args__ = (
-        UniqueConstraint("person_id", "tenant_id", postgresql_nulls_not_distinct=True),
+        UniqueConstraint(
+            "person_id", "tenant_id", "source", postgresql_nulls_not_distinct=True
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
     role: Mapped[str]
     tenant_id: Mapped[str | None] = mapped_column(ForeignKey("tenant.id"))
+    source: Mapped[str] = mapped_column(server_default=RoleSource.HAND.value)
 
 
 class LoginThrottle(Base):
@@ -96,6 +111,7 @@ class PortalLink(Base):
 class BrowserSession(Base):
     """A person, or the holder of a portal link, who has logged in.
 
+    ``sso`` is whether an identity provider vouched for them.
     ``notices`` are messages for the next page, each ``[kind, text]``.
     """
 
@@ -107,6 +123,7 @@ class BrowserSession(Base):
         ),
         Index("ix_session_person", "person_id"),
         Index("ix_session_expires", "expires_at"),
+        Index("ix_session_portal", "portal_tenant_id", "portal_link_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -117,6 +134,7 @@ class BrowserSession(Base):
     )
     portal_tenant_id: Mapped[str | None]
     portal_link_id: Mapped[UUID | None]
+    sso: Mapped[bool] = mapped_column(server_default=false())
     notices: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"))
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     last_seen_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -37,6 +37,24 @@ class PersonRepository:
             select(Person).where(Person.login == login)
         ).one_or_none()
 
+    def by_identity(self, issuer: str, subject: str) -> Person | None:
+        """Return the person that a provider knows by this subject; held if found."""
+        return self._session.scalars(
+            select(Person)
+            .where(Person.sso_issuer == issuer, Person.sso_subject == subject)
+            .with_for_update()
+        ).one_or_none()
+
+    def lock_identity(self, issuer: str, subject: str) -> None:
+        """Wait for whoever looks for, or adds, the same person at this moment."""
+        self._session.execute(
+            select(
+                func.pg_advisory_xact_lock(
+                    func.hashtextextended(f"{issuer} {subject}", 0)
+                )
+            )
+        )
+
     def page(self, *, after: str | None, limit: int | None) -> Sequence[Person]:
         """Return people in order of their logins, those after ``after``."""
         query = select(Person).order_by(Person.login).limit(limit)

@@ -28,6 +28,7 @@ from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.notices import NoticeRepository
 from ascwebhooks.storage.people import PersonRepository
+from ascwebhooks.storage.portal_links import PortalLinkRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
@@ -101,6 +102,7 @@ class UnitOfWork:
         self.idempotency = IdempotencyRepository(session)
         self.people = PersonRepository(session)
         self.sessions = SessionRepository(session)
+        self.portal_links = PortalLinkRepository(session)
         self.throttles = ThrottleRepository(session)
         self.audit = AuditRepository(session, self._actor)
         return self

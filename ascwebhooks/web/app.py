@@ -18,6 +18,7 @@ from ascwebhooks.web.api import (
     events,
     keys,
     onboarding,
+    portal_links,
     rejected_events,
     replays,
     subscriptions,
@@ -50,6 +51,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
         deliveries,
         replays,
         rejected_events,
+        portal_links,
         keys,
     ):
         api.register_blueprint(each.blp, url_prefix=access.API_PREFIX)

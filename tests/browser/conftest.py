@@ -47,7 +47,13 @@ class Site:
 
 
 @pytest.fixture
-def site(pipeline: Pipeline, tmp_path: Path) -> Iterator[Site]:
+def environ() -> dict[str, str]:
+    """Settings of the server besides those it needs; a module may override it."""
+    return {}
+
+
+@pytest.fixture
+def site(pipeline: Pipeline, tmp_path: Path, environ: dict[str, str]) -> Iterator[Site]:
     """A server process with the first administrator and the tenant TENANT."""
     bind = f"{ports.HOST}:{ports.choose()}"
     settings = pipeline.settings
@@ -55,7 +61,7 @@ def site(pipeline: Pipeline, tmp_path: Path) -> Iterator[Site]:
         f"{name}:{base64.b64encode(key).decode()}"
         for name, key in settings.encryption_keys
     )
-    environ = {
+    whole = {
         **os.environ,
         "ASCWEBHOOKS_DATABASE_URL": settings.require_database_url(),
         "ASCWEBHOOKS_REDIS_URL": settings.require_redis_url(),
@@ -64,13 +70,14 @@ def site(pipeline: Pipeline, tmp_path: Path) -> Iterator[Site]:
         "ASCWEBHOOKS_BIND": bind,
         "ASCWEBHOOKS_ALLOW_HTTP": "1",
         "ASCWEBHOOKS_ALLOWED_NETWORKS": "127.0.0.1/32",
+        **environ,
     }
     made = pipeline.services.people.first_admin()
     assert made is not None
     with ExitStack() as stack:
         log = stack.enter_context((tmp_path / "web.log").open("wb"))
         argv = (sys.executable, "-m", "ascwebhooks", "web")
-        process = spawn(Program(name="web", argv=argv, env=environ), log)
+        process = spawn(Program(name="web", argv=argv, env=whole), log)
         stack.callback(stop, process, signal.SIGTERM, 10)
         wait_until(lambda: ports.answers(bind, "/readyz"), 30, "the server is ready")
         yield Site(f"http://{bind}", pipeline.services, pipeline, made[1])

@@ -67,6 +67,7 @@ NEEDED = {
     ("GET", "/keys"): A,
     ("POST", "/keys"): A,
     ("DELETE", "/keys/<key_id>"): A,
+    ("POST", f"{T}/portal-links"): A,
     ("DELETE", T): A,
 }
 ROLES = {

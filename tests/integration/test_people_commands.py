@@ -94,3 +94,14 @@ def test_the_log_says_who_ran_the_command_and_is_verified(pipeline, command):
     status, told = command("audit", "verify", "--json")
     assert status == 1
     assert json.loads(told)["broken"]["seq"] == 2
+
+
+def test_a_portal_link_is_printed_alone_and_opens(pipeline, command):
+    status, printed = command("tenants", "portal-link", "acme", "--role", "operator")
+    assert status == 0
+    base, _, token = printed.strip().rpartition("/portal/")
+    assert base == f"http://{pipeline.settings.bind}"
+    assert pipeline.services.portals.look(token).id == "acme"
+    assert command("tenants", "portal-link", "nobody") == (1, "")
+    assert command("tenants", "portal-link", "acme", "--expires-in", "9999")[0] == 2
+    assert command("tenants", "portal-link", "acme", "--role", "publisher")[0] == 2

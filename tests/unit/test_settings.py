@@ -51,6 +51,15 @@ def read(tmp_path: Path):
         ("DELIVER_PROCESSES", "0", "1"),
         ("METRICS_BIND", "9100", "host:port"),
         ("TRACES_ENDPOINT", "collector:4318", "http://"),
+        ("PORTAL_FRAME_ANCESTORS", "https://a.example; script-src *", "origins"),
+        ("PORTAL_SESSION_S", "10", "60"),
+        ("OIDC_ISSUER", "id.example.com", "https://"),
+        ("OIDC_SCOPES", "profile email", "openid"),
+        ("OIDC_ROLES", "admins", "GROUP=ROLE"),
+        ("OIDC_ROLES", "admins=admin,ops=publisher", "'ops=publisher'"),
+        ("OIDC_ROLES", "ops=operator@", "GROUP=ROLE@TENANT"),
+        ("OIDC_ROLES", "=admin", "GROUP=ROLE"),
+        ("OIDC_ROLES", "admins=admin,", "GROUP=ROLE"),
         ("LOG_LEVEL", "LOUD", "INFO"),
         ("LOG_FORMAT", "xml", "json"),
     ],
@@ -215,3 +224,41 @@ def test_traces_go_where_opentelemetrys_variables_say_unless_told_otherwise(
 ):
     found = settings.read({PREFIX + "HOME_DIR": str(tmp_path), **variables})
     assert found.traces_endpoint == expected
+
+
+SSO = {
+    "OIDC_ISSUER": "https://id.example.com",
+    "OIDC_CLIENT_ID": "ascwebhooks",
+    "OIDC_ROLES": "asc-admins=admin, cn=ops=operator@acme",
+}
+
+
+def test_groups_are_mapped_to_roles(read):
+    """A group's name may have an equals sign in it; the last one counts."""
+    assert read(**SSO).oidc_roles == (
+        ("asc-admins", "admin", None),
+        ("cn=ops", "operator", "acme"),
+    )
+    shown = settings.dump(read(**SSO), show_secrets=False)
+    assert shown["OIDC_ROLES"] == ["asc-admins=admin", "cn=ops=operator@acme"]
+
+
+@pytest.mark.parametrize("missing", ["OIDC_CLIENT_ID", "OIDC_ROLES"])
+def test_single_sign_on_needs_all_of_its_settings(read, missing):
+    given = {name: value for name, value in SSO.items() if name != missing}
+    with pytest.raises(SettingsInvalid, match=PREFIX + missing):
+        read(**given)
+
+
+def test_a_provider_without_tls_has_to_be_allowed(read):
+    plain = {**SSO, "OIDC_ISSUER": "http://127.0.0.1:9400"}
+    with pytest.raises(SettingsInvalid, match=PREFIX + "OIDC_ISSUER"):
+        read(**plain)
+    assert read(**plain, ALLOW_HTTP="1").oidc_issuer == "http://127.0.0.1:9400"
+
+
+def test_the_clients_secret_is_not_shown(read):
+    found = read(**SSO, OIDC_CLIENT_SECRET="s3cret")
+    assert "s3cret" not in repr(found)
+    assert settings.dump(found, show_secrets=False)["OIDC_CLIENT_SECRET"] == "***"
+    assert settings.dump(found, show_secrets=True)["OIDC_CLIENT_SECRET"] == "s3cret"

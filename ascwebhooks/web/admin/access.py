@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from flask import Flask, current_app, g, request
 
-from ascwebhooks.domain.audit import Actor
+from ascwebhooks.domain.audit import Actor, ActorKind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotAuthenticated, NotFound, NotPermitted
 from ascwebhooks.services.acting import act_as
@@ -20,8 +20,11 @@ from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import cookies, csrf
 
 NAME = "admin"
+_OURS = (f"{NAME}.", "portal.")
 _ATTRIBUTE = "ascwebhooks_page"
 _FILES = f"{NAME}.static"
+_PORTALS_TOO = {f"{NAME}.home", f"{NAME}.logins.log_out", f"{NAME}.nothing"}
+_NOT_FOR_PORTALS = {f"{NAME}.keys", f"{NAME}.audit", f"{NAME}.users"}
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -117,7 +120,7 @@ def check() -> None:
 def check_declarations(app: Flask) -> None:
     """Raise RuntimeError if a page does not say what it needs."""
     for rule in app.url_map.iter_rules():
-        ours = rule.endpoint.startswith(f"{NAME}.") and rule.endpoint != _FILES
+        ours = rule.endpoint.startswith(_OURS) and rule.endpoint != _FILES
         if ours and _declared(app, rule.endpoint) is None:
             raise RuntimeError(f"{rule.rule} does not say what it needs")
 
@@ -133,7 +136,21 @@ def _recognise() -> Visitor:
     return services().sessions.recognise(token)
 
 
+def _check_portal() -> None:
+    """Show the holder of a portal link the tenant's own pages, and nothing beside.
+
+    A key would outlive the visit; the log and the people are their host's.
+    """
+    inside = "tenant_id" in (request.view_args or {})
+    if not (inside or request.endpoint in _PORTALS_TOO) or (
+        request.blueprint in _NOT_FOR_PORTALS
+    ):
+        raise NotFound("there is no such page.")
+
+
 def _check_role(who: Visitor, needed: Needs) -> None:
+    if who.kind is ActorKind.PORTAL:
+        _check_portal()
     tenant_id = (request.view_args or {}).get("tenant_id")
     if tenant_id is not None:
         if "\0" in tenant_id or not who.grants.sees(tenant_id):

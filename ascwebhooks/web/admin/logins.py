@@ -20,7 +20,7 @@ from flask.typing import ResponseReturnValue
 from ascwebhooks.errors import NotAuthenticated, StaleForm, TooManyAttempts
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import cookies, csrf, places
-from ascwebhooks.web.admin.access import needs, open_to_all
+from ascwebhooks.web.admin.access import needs, open_to_all, visitor
 
 blp = Blueprint("logins", __name__)
 
@@ -73,9 +73,24 @@ def log_in() -> ResponseReturnValue:
 def log_out() -> ResponseReturnValue:
     """End the session."""
     services().sessions.log_out(cookies.session_token() or "")
-    answer = make_response(redirect(url_for(".form", out=1), HTTPStatus.SEE_OTHER))
+    answer = make_response(_left())
     cookies.forget_session(answer)
     return answer
+
+
+def _left() -> ResponseReturnValue:
+    """Return the page after a session, or the way to it."""
+    if cookies.is_portal():
+        return render_template("portals/over.html", title="Your visit is over")
+    out, sso = url_for(".form", out=1), services().single_sign_on
+    if sso is not None and visitor().sso:
+        onwards = sso.end_session_url(places.absolute(out))
+        if onwards is not None:
+            # Not a redirect: the policy has a form lead to nobody but us.
+            return render_template(
+                "logins/leaving.html", name=sso.name, onwards=onwards
+            )
+    return redirect(out, HTTPStatus.SEE_OTHER)
 
 
 def _asked() -> str | None:
@@ -99,6 +114,7 @@ def _page(
     login: str | None = None,
 ) -> Response:
     kept = cookies.login_form() or secrets.token_urlsafe(24)
+    sso = services().single_sign_on
     sentence = error and error[:1].upper() + error[1:]
     page = render_template(
         "logins/form.html",
@@ -106,6 +122,7 @@ def _page(
         notice=notice,
         target=target,
         login=login,
+        sign_on=sso and sso.name,
         proof=kept,
         proof_field=csrf.FIELD,
     )

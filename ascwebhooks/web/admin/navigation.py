@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from flask import current_app, g, request, url_for
 
+from ascwebhooks.domain.audit import ActorKind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin.access import known_visitor, visitor
@@ -67,6 +68,8 @@ TENANT = (
 def platform() -> list[Entry]:
     """Return what there is outside of a tenant."""
     grants = visitor().grants
+    if is_portal():
+        return []
     items = PLATFORM if grants.everywhere else OUTSIDE
     return [
         _entry(each)
@@ -84,8 +87,16 @@ def of_tenant() -> list[Entry]:
     return [
         _entry(each, tenant_id=tenant.id)
         for each in TENANT
-        if _exists(each) and who.grants.may(each.permission, tenant.id)
+        if _exists(each)
+        and who.grants.may(each.permission, tenant.id)
+        and not (who.kind is ActorKind.PORTAL and each.permission is ADMINISTER)
     ]
+
+
+def is_portal() -> bool:
+    """Return whether the visitor came by a portal link."""
+    who = known_visitor()
+    return who is not None and who.kind is ActorKind.PORTAL
 
 
 def tenants() -> list[tuple[str, str, str]]:

@@ -15,8 +15,10 @@ from ascwebhooks.web.admin import (
     keys,
     logins,
     places,
+    portals,
     problems,
     rendering,
+    sign_on,
     tenants,
     users,
 )
@@ -25,6 +27,7 @@ from ascwebhooks.web.admin.access import needs
 #: The modules with pages; each has a ``blp``.
 NOUNS = (
     logins,
+    sign_on,
     tenants,
     keys,
     users,
@@ -35,19 +38,20 @@ _POLICY = (
     " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors {}"
 )
-_FRAMERS = "ASCWEBHOOKS_FRAME_ANCESTORS"
-_NOBODY = "'none'"
 _FOREVER = "public, max-age=31536000, immutable"
 _HOME = ("admin.overview.index", "admin.tenants.index")
 
 
 def install(app: Flask, settings: Settings) -> None:
     """Serve the pages below /admin, and let / lead there."""
-    app.config[cookies.PUBLIC_URL] = settings.public_url
-    app.config[_FRAMERS] = " ".join(settings.frame_ancestors) or _NOBODY
+    app.config[places.PUBLIC_URL] = settings.public_url
+    app.config[cookies.FRAMERS] = (
+        " ".join(settings.portal_frame_ancestors) or cookies.NOBODY
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_url_rule("/", "root", _to_pages)
     app.register_blueprint(_blueprint())
+    app.register_blueprint(_portal())
     access.check_declarations(app)
 
 
@@ -72,12 +76,25 @@ def _blueprint() -> Blueprint:
     return blp
 
 
+def _portal() -> Blueprint:
+    blp = Blueprint(portals.NAME, __name__, url_prefix=portals.ROOT)
+    problems.install(blp)
+    blp.after_request(_secure)
+    blp.add_url_rule("/<token>", "look", portals.look)
+    blp.add_url_rule("/<token>", "enter", portals.enter, methods=["POST"])
+    return blp
+
+
 def _to_pages() -> ResponseReturnValue:
     return redirect(places.ROOT)
 
 
 @needs(None)
 def _home() -> ResponseReturnValue:
+    who = access.visitor()
+    if who.kind is ActorKind.PORTAL:
+        (only,) = who.grants
+        return redirect(url_for("admin.tenants.show", tenant_id=only.tenant_id))
     first = next(each for each in _HOME if each in current_app.view_functions)
     return redirect(url_for(first))
 
@@ -89,17 +106,16 @@ def _nothing(path: str) -> ResponseReturnValue:
 
 def _framers() -> str:
     """Return who may frame the page: a portal's only, and as it was set."""
-    who = access.known_visitor()
-    if who is None or who.kind is not ActorKind.PORTAL:
-        return _NOBODY
-    return str(current_app.config[_FRAMERS])
+    if request.blueprint != portals.NAME and not cookies.is_portal():
+        return cookies.NOBODY
+    return str(current_app.config[cookies.FRAMERS])
 
 
 def _secure(response: Response) -> Response:
     headers = response.headers
     framers = _framers()
     headers["Content-Security-Policy"] = _POLICY.format(framers)
-    if framers == _NOBODY:
+    if framers == cookies.NOBODY:
         headers["X-Frame-Options"] = "DENY"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     kept = request.endpoint == f"{access.NAME}.static" and "v" in request.args

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import request
+from flask import current_app, request
 
 ROOT = "/admin"
+PUBLIC_URL = "ASCWEBHOOKS_PUBLIC_URL"
 #: The form field that says which page a form is on.
 FROM = "_from"
 
@@ -23,9 +24,15 @@ def safe(target: str | None) -> str | None:
     inside = parts.path == ROOT or parts.path.startswith(ROOT + "/")
     if parts.scheme or parts.netloc or not inside or target.startswith("//"):
         return None
-    if ".." in parts.path or parts.path.startswith(f"{ROOT}/log"):
+    if ".." in parts.path or parts.path.startswith((f"{ROOT}/log", f"{ROOT}/sso")):
         return None
     return target
+
+
+def absolute(path: str) -> str:
+    """Return the URL by which browsers reach a path of ours."""
+    base = current_app.config.get(PUBLIC_URL) or request.host_url
+    return str(base).rstrip("/") + path
 
 
 def here() -> str:

@@ -18,7 +18,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ascwebhooks.errors import AscWebhooksError, NotAuthenticated
+from ascwebhooks.errors import AscWebhooksError, NotAuthenticated, PortalLinkOver
 from ascwebhooks.web.admin import cookies, places
 from ascwebhooks.web.errors import status_of
 
@@ -66,6 +66,7 @@ _OTHER = Advice(
 def install(blp: Blueprint) -> None:
     """Answer whatever goes wrong below ``blp`` with a page."""
     blp.register_error_handler(NotAuthenticated, _log_in)
+    blp.register_error_handler(PortalLinkOver, _link_over)
     blp.register_error_handler(AscWebhooksError, _ours)
     blp.register_error_handler(HTTPException, _theirs)
     blp.register_error_handler(Exception, _bug)
@@ -73,6 +74,8 @@ def install(blp: Blueprint) -> None:
 
 def _log_in(_: Exception) -> ResponseReturnValue:
     """Send whoever has no session to the login page, and back here afterwards."""
+    if cookies.is_portal():
+        return _portal_over()
     had_one = cookies.session_token() is not None
     target = url_for(
         "admin.logins.form", next=places.origin(), ended="1" if had_one else None
@@ -81,6 +84,23 @@ def _log_in(_: Exception) -> ResponseReturnValue:
         # A part would be swapped into the page: the page itself has to go there.
         return "", HTTPStatus.NO_CONTENT, {"HX-Redirect": target}
     return redirect(target, HTTPStatus.SEE_OTHER)
+
+
+def _portal_over() -> ResponseReturnValue:
+    """Tell whoever came by a portal link, who has no login, that the visit is over."""
+    if places.is_part():
+        # The whole page is asked for again, and answered as below.
+        return "", HTTPStatus.NO_CONTENT, {"HX-Refresh": "true"}
+    return render_template(
+        "portals/over.html", title="Your visit is over", detail=""
+    ), HTTPStatus.UNAUTHORIZED
+
+
+def _link_over(error: PortalLinkOver) -> ResponseReturnValue:
+    sentence = str(error)[:1].upper() + str(error)[1:]
+    return render_template(
+        "portals/over.html", title="This link does not open any more", detail=sentence
+    ), HTTPStatus.GONE
 
 
 def _ours(error: AscWebhooksError) -> ResponseReturnValue:

@@ -96,8 +96,9 @@ def create() -> ResponseReturnValue:
 def show(user_id: str) -> ResponseReturnValue:
     """Show a person, and the form that changes them."""
     person = services().people.get(ids.read(Kind.USER, user_id))
-    everywhere = [each.role for each in person.roles if each.tenant_id is None]
-    single = [each for each in person.roles if each.tenant_id is not None]
+    by_hand = [each for each in person.roles if each.source == "hand"]
+    everywhere = [each.role for each in by_hand if each.tenant_id is None]
+    single = [each for each in by_hand if each.tenant_id is not None]
     form = Form(
         Roles,
         name=person.name,

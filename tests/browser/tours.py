@@ -1,0 +1,70 @@
+"""Finds the pages there are: from the navigation on, one of each shape."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page
+
+_ID = re.compile(r"(?<=/)[a-z]{2,3}_[0-9a-z]{26}(?=/|$)")
+_LINK = re.compile(r'href="(/admin/[^"#]*)"')
+#: Nobody needs to see these; a path that ends the session would end the tour.
+_PASSED = re.compile(r"/admin/(static/|log|sso)|export|\.(csv|jsonl)")
+_MOST = 200
+
+
+class Stop(NamedTuple):
+    """A page to look at: its path, and a name for it."""
+
+    path: str
+    name: str
+
+
+def tour(page: Page, url: str, tenant_id: str) -> list[Stop]:
+    """Return the pages that a visitor reaches, one of each shape.
+
+    Of pages that differ by an id or a query the first one counts; of tenants this one.
+
+    Args:
+        page: Where somebody has logged in.
+        url: The server.
+        tenant_id: Whose pages are looked at.
+    """
+    waiting = deque(["/admin/", f"/admin/tenants/{tenant_id}"])
+    seen, found = set[str](), list[Stop]()
+    while waiting and len(found) < _MOST:
+        path = waiting.popleft()
+        shape = _shape(path, tenant_id)
+        if shape is None or shape in seen:
+            continue
+        seen.add(shape)
+        answered = page.request.get(url + path)
+        if not answered.headers.get("content-type", "").startswith("text/html"):
+            continue
+        assert answered.ok, f"{path}: {answered.status}"
+        ended = urlsplit(answered.url).path
+        if ended == urlsplit(path).path:
+            found.append(Stop(path, _name(shape)))
+        else:
+            waiting.append(ended)
+        text = answered.text().replace("&amp;", "&")
+        waiting.extend(_LINK.findall(text))
+    return found
+
+
+def _shape(path: str, tenant_id: str) -> str | None:
+    parts = urlsplit(path)
+    if _PASSED.search(path):
+        return None
+    inside = re.match(r"/admin/tenants/([^/]+)", parts.path)
+    if inside is not None and inside[1] != tenant_id:
+        return None
+    return _ID.sub("one", parts.path)
+
+
+def _name(shape: str) -> str:
+    name = shape.removeprefix("/admin").strip("/").replace("/", "-")
+    return name or "start"
