@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from uuid import uuid4
 
+from kombu.exceptions import OperationalError
 from sqlalchemy import Engine
 
 from ascwebhooks import logs
@@ -18,12 +19,13 @@ from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.main import run
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
-from ascwebhooks.errors import SettingsInvalid, TargetRejected
+from ascwebhooks.errors import SettingsInvalid, TargetRejected, Unavailable
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.container import Services
+from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
@@ -39,10 +41,12 @@ from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.overviews import Overviews
 from ascwebhooks.services.people import People
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.residency import Residency
 from ascwebhooks.services.rings import Rings
@@ -152,8 +156,16 @@ class Parts:
                 )
 
     def workers(self) -> dict[str, list[str]]:
-        """Ask the workers for the queues they consume."""
-        answers = self.celery.control.inspect(timeout=_INSPECT_S).active_queues() or {}
+        """Ask the workers for the queues they consume.
+
+        Raises:
+            Unavailable: If the broker is away.
+        """
+        try:
+            inspect = self.celery.control.inspect(timeout=_INSPECT_S)
+            answers = inspect.active_queues() or {}
+        except OperationalError as error:
+            raise Unavailable("the broker is away; nobody could be asked.") from error
         return {
             name: [queue["name"] for queue in queues]
             for name, queues in answers.items()
@@ -187,6 +199,8 @@ class Parts:
             retention=self.retention,
         )
         metrics, tracing = Metrics(), _tracing(settings)
+        statistics = Statistics(uow)
+        gauges = Gauges(uow, self.stream(), retention=self.retention)
         acceptance = Acceptance(
             uow,
             sealing,
@@ -222,11 +236,12 @@ class Parts:
         return Services(
             acceptance=acceptance,
             audit=Audit(uow),
+            dead_letters=DeadLetters(uow, self.retention),
             deliveries=Deliveries(uow, sealing, targets, rings.ring),
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance, retention=self.retention),
-            gauges=Gauges(uow, self.stream(), retention=self.retention),
+            gauges=gauges,
             health=Health(
                 uow,
                 self.engine,
@@ -239,6 +254,7 @@ class Parts:
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
+            overviews=Overviews(uow, statistics, gauges, self.retention),
             people=People(uow, os.urandom),
             previews=Previews(uow, sealing),
             subscriptions=Subscriptions(uow, os.urandom),
@@ -253,6 +269,7 @@ class Parts:
             metrics=metrics,
             onboarding=Onboarding(uow, sealing, making, self.check_target),
             rejected_events=RejectedEvents(uow, sealing, acceptance),
+            replay_results=ReplayResults(uow, self.retention),
             replays=Replays(
                 uow,
                 entropy=os.urandom,
@@ -261,6 +278,7 @@ class Parts:
             ),
             rings=rings,
             secrets=secrets,
+            statistics=statistics,
             sessions=Sessions(
                 uow,
                 os.urandom,

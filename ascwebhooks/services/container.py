@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
@@ -20,9 +21,11 @@ from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.overviews import Overviews
 from ascwebhooks.services.people import People
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
@@ -40,6 +43,7 @@ class Services:
 
     acceptance: Acceptance
     audit: Audit
+    dead_letters: DeadLetters
     deliveries: Deliveries
     endpoint_states: EndpointStates
     endpoints: Endpoints
@@ -52,9 +56,11 @@ class Services:
     metrics: Metrics
     notices: Notices
     onboarding: Onboarding
+    overviews: Overviews
     people: People
     previews: Previews
     rejected_events: RejectedEvents
+    replay_results: ReplayResults
     replays: Replays
     rings: Rings
     secrets: Secrets

@@ -29,9 +29,11 @@ from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.notices import NoticeRepository
 from ascwebhooks.storage.people import PersonRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
+from ascwebhooks.storage.replay_results import ReplayResultRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
 from ascwebhooks.storage.sessions import SessionRepository
+from ascwebhooks.storage.standings import StandingRepository
 from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
 from ascwebhooks.storage.throttles import ThrottleRepository
@@ -95,9 +97,11 @@ class UnitOfWork:
         self.keys = ApiKeyRepository(session)
         self.data_keys = DataKeyRepository(session)
         self.replays = ReplayRepository(session)
+        self.replay_results = ReplayResultRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.gauges = GaugeRepository(session)
         self.rollups = RollupRepository(session)
+        self.standings = StandingRepository(session)
         self.idempotency = IdempotencyRepository(session)
         self.people = PersonRepository(session)
         self.sessions = SessionRepository(session)

@@ -247,7 +247,15 @@ WIDE = [
         "replays.outcome by filter",
         lambda u: u.replays.outcome(REPLAY, WINDOW, timedelta(seconds=5)),
     ),
-    ("dead_letters.groups", lambda u: u.dead_letters.groups("acme", DEAD, WINDOW)),
+    (
+        "dead_letters.groups",
+        lambda u: u.dead_letters.groups("acme", DEAD, WINDOW, timedelta(seconds=5)),
+    ),
+    (
+        "replay_results.skipped by filter",
+        lambda u: u.replay_results.skipped(REPLAY, DEAD, WINDOW, 50),
+    ),
+    ("standings.of", lambda u: u.standings.of("acme", WINDOW, 10_001)),
 ]
 
 
