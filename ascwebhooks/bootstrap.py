@@ -285,7 +285,6 @@ class Parts:
                 idle=timedelta(seconds=settings.session_idle_s),
                 longest=timedelta(seconds=settings.session_max_s),
             ),
-            statistics=Statistics(uow),
             tenants=Tenants(
                 uow, end_endpoint=states.end, follow_regions=residency.follow
             ),

@@ -32,6 +32,9 @@ What worked is answered by a redirect (303) and a message: ``rendering.notify("s
 "Endpoint ... was created.")``.  What is shown once (a secret) is rendered at once
 instead.
 
+A form that creates what must not be made twice (``replays/new.html``) carries
+``once.key()`` in a field ``once.FIELD``; its view answers by ``once.answer``.
+
 In templates every ``<form method="post">`` has ``{{ csrf_field() }}`` in it
 (``forms.form`` does that by itself); htmx sends the token in a header.  Without it
 nothing is changed: 400. A form that edits carries what it was opened on (``seen``) and

@@ -46,7 +46,7 @@ PLATFORM = (
     Item("API keys", "key", "admin.keys.index", ADMINISTER),
     Item("Users", "people", "admin.users.index", ADMINISTER),
     Item("Audit log", "journal-text", "admin.audit.index", ADMINISTER),
-    Item("Settings and health", "heart-pulse", "admin.settings.index"),
+    Item("Settings and health", "heart-pulse", "admin.health.index"),
 )
 #: What somebody without a role for all tenants finds outside of a tenant.
 OUTSIDE = (Item("Tenants", "buildings", "admin.tenants.index"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
+from flask import Blueprint, Flask, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -12,11 +12,15 @@ from ascwebhooks.web.admin import (
     access,
     audit,
     cookies,
+    dead_letters,
+    health,
     keys,
     logins,
+    overview,
     places,
     problems,
     rendering,
+    replays,
     tenants,
     users,
 )
@@ -25,7 +29,11 @@ from ascwebhooks.web.admin.access import needs
 #: The modules with pages; each has a ``blp``.
 NOUNS = (
     logins,
+    overview,
+    health,
     tenants,
+    dead_letters,
+    replays,
     keys,
     users,
     audit,
@@ -38,7 +46,6 @@ _POLICY = (
 _FRAMERS = "ASCWEBHOOKS_FRAME_ANCESTORS"
 _NOBODY = "'none'"
 _FOREVER = "public, max-age=31536000, immutable"
-_HOME = ("admin.overview.index", "admin.tenants.index")
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -46,6 +53,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.config[cookies.PUBLIC_URL] = settings.public_url
     app.config[_FRAMERS] = " ".join(settings.frame_ancestors) or _NOBODY
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    health.install(app, settings)
     app.add_url_rule("/", "root", _to_pages)
     app.register_blueprint(_blueprint())
     access.check_declarations(app)
@@ -78,8 +86,13 @@ def _to_pages() -> ResponseReturnValue:
 
 @needs(None)
 def _home() -> ResponseReturnValue:
-    first = next(each for each in _HOME if each in current_app.view_functions)
-    return redirect(url_for(first))
+    grants = access.visitor().grants
+    if grants.everywhere:
+        return redirect(url_for("admin.overview.index"))
+    own = grants.tenants()
+    if own is not None and len(own) == 1:
+        return redirect(url_for("admin.tenants.show", tenant_id=own[0]))
+    return redirect(url_for("admin.tenants.index"))
 
 
 @needs(None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, url_for
+from flask import Blueprint, current_app, url_for
 from markupsafe import Markup
 
 from ascwebhooks import __version__
@@ -28,7 +28,7 @@ _DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def install(blp: Blueprint) -> None:
     """Give the templates of ``blp`` their functions and filters."""
     blp.app_context_processor(_context)
-    for function in (asset, csrf_field, csrf_token, icon, notices, now):
+    for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
     for shown in (moment, show_id):
@@ -89,6 +89,13 @@ def show_id(value: UUID, kind: str) -> str:
         kind: The name of its ``domain.ids.Kind``, in lower case.
     """
     return ids.show(Kind[kind.upper()], value)
+
+
+def link_to(endpoint: str, **values: Any) -> str | None:
+    """Return the URL of a page, or None where this server has no such page."""
+    if endpoint not in current_app.view_functions:
+        return None
+    return url_for(endpoint, **values)
 
 
 def csrf_token() -> str:

@@ -17,7 +17,7 @@ from marshmallow import Schema, fields, validate
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, overview
 from ascwebhooks.web.admin.access import needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Form, Line, Words
 from ascwebhooks.web.admin.rendering import notify
@@ -84,8 +84,9 @@ def create() -> ResponseReturnValue:
 @blp.get("/tenants/<tenant_id>")
 @needs(Permission.READ)
 def show(tenant_id: str) -> ResponseReturnValue:
-    """Show a tenant."""
-    return render_template("tenants/show.html", tenant=tenant())
+    """Show a tenant, and how it is going with it."""
+    found = services().overviews.tenant(tenant_id, overview.asked_span())
+    return render_template("tenants/show.html", **overview.shown(found, tenant()))
 
 
 @blp.get("/tenants/<tenant_id>/edit")

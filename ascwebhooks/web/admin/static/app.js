@@ -79,13 +79,22 @@
     }
   });
 
+  // Before it is painted, so that what is refreshed does not flicker.
+  document.addEventListener("htmx:afterSwap", () => showTimes(document));
   document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const answer = event.detail.xhr;
     const plain = (answer.getResponseHeader("Content-Type") || "").startsWith("text/plain");
     toast(plain && answer.responseText ? answer.responseText : "That did not work.", "danger");
   });
+  // What a page that is being left had asked for ends as an error too.
+  let leaving = false;
+  addEventListener("beforeunload", () => {
+    leaving = true;
+    setTimeout(() => { leaving = false; }, 3000);
+  });
   document.addEventListener("htmx:sendError", () => {
+    if (leaving) return;
     toast("The server cannot be reached; what is shown may be old.", "warning");
   });
 
