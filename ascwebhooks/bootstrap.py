@@ -53,6 +53,7 @@ from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
+from ascwebhooks.services.signatures import Signatures
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
@@ -188,6 +189,7 @@ class Parts:
         residency = Residency(ring=ring_all, retention=self.retention)
         states = EndpointStates(uow, sealing, ring=ring_all, retention=self.retention)
         making = Making(secrets, entropy=os.urandom, allow_http=settings.allow_http)
+        deliveries = Deliveries(uow, sealing, targets, rings.ring)
         endpoints = Endpoints(
             uow,
             sealing,
@@ -237,7 +239,7 @@ class Parts:
             acceptance=acceptance,
             audit=Audit(uow),
             dead_letters=DeadLetters(uow, self.retention),
-            deliveries=Deliveries(uow, sealing, targets, rings.ring),
+            deliveries=deliveries,
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance, retention=self.retention),
@@ -278,6 +280,7 @@ class Parts:
             ),
             rings=rings,
             secrets=secrets,
+            signatures=Signatures(uow, sealing, deliveries),
             statistics=statistics,
             sessions=Sessions(
                 uow,

@@ -30,6 +30,7 @@ from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
+from ascwebhooks.services.signatures import Signatures
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
@@ -66,6 +67,7 @@ class Services:
     secrets: Secrets
     sessions: Sessions
     statistics: Statistics
+    signatures: Signatures
     subscriptions: Subscriptions
     tenants: Tenants
     walking: Walking

@@ -158,6 +158,19 @@ class Endpoints:
             page = uow.endpoints.page(tenant_id, after=after, limit=limit)
             return describe(uow, self._sealing, tenant_id, page)
 
+    def named(
+        self, tenant_id: str, endpoint_ids: Sequence[UUID]
+    ) -> dict[UUID, Endpoint]:
+        """Return those of these endpoints that are the tenant's, deleted ones too."""
+        with self._uow() as uow:
+            rows = uow.endpoints.named(tenant_id, endpoint_ids)
+        return {each.id: each for each in rows}
+
+    def newest(self, tenant_id: str, limit: int) -> Sequence[Endpoint]:
+        """Return a tenant's newest endpoints, without what belongs to them."""
+        with self._uow() as uow:
+            return uow.endpoints.page(tenant_id, after=None, limit=limit)
+
     def change(
         self,
         tenant_id: str,

@@ -16,6 +16,7 @@ from ascwebhooks.domain.operations import SOURCE
 from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
+from ascwebhooks.services.deliveries import SEARCH_WITHIN
 from ascwebhooks.services.described import find_endpoint
 from ascwebhooks.services.explanations import Explained, explain
 from ascwebhooks.services.sealing import Sealing, day_scope
@@ -57,6 +58,7 @@ class Events:
         tenant_id: str,
         *,
         after: UUID | None = None,
+        before: UUID | None = None,
         limit: int = 50,
         type: str | None = None,
         source_id: str | None = None,
@@ -67,12 +69,15 @@ class Events:
 
         Raises:
             NotFound: If there is no such tenant.
+            SearchTooLong: If what is wanted is too rare among too many.
         """
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
+            uow.search_within(SEARCH_WITHIN)
             return uow.events.page(
                 tenant_id,
                 after=after,
+                before=before,
                 limit=limit,
                 type=type,
                 source_id=source_id,

@@ -177,6 +177,21 @@ class EndpointRepository:
             .order_by(EndpointSecret.created_at.desc(), EndpointSecret.id.desc())
         ).all()
 
+    def secrets_since(
+        self, tenant_id: str, endpoint_id: UUID, moment: datetime
+    ) -> Sequence[EndpointSecret]:
+        """Return an endpoint's secrets that were in force then or are, newest first."""
+        return self._session.scalars(
+            select(EndpointSecret)
+            .where(
+                EndpointSecret.tenant_id == tenant_id,
+                EndpointSecret.endpoint_id == endpoint_id,
+                (EndpointSecret.expires_at.is_(None))
+                | (EndpointSecret.expires_at > moment),
+            )
+            .order_by(EndpointSecret.created_at.desc(), EndpointSecret.id.desc())
+        ).all()
+
     def add_secret(self, secret: EndpointSecret) -> None:
         """Add a signing secret."""
         self._session.add(secret)

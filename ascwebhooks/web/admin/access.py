@@ -20,6 +20,8 @@ from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import cookies, csrf
 
 NAME = "admin"
+#: Whoever may mend deliveries may see what they carry; each look is recorded.
+PAYLOADS = Permission.OPERATE
 _ATTRIBUTE = "ascwebhooks_page"
 _FILES = f"{NAME}.static"
 

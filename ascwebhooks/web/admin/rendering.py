@@ -18,7 +18,16 @@ from ascwebhooks import __version__
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import access, csrf, navigation, places
+from ascwebhooks.web.admin import (
+    access,
+    attempts,
+    csrf,
+    narrowing,
+    navigation,
+    outcomes,
+    places,
+    texts,
+)
 
 _STATIC = Path(str(files("ascwebhooks.web.admin") / "static"))
 _ICONS = _STATIC / "vendor" / "icons"
@@ -31,13 +40,16 @@ def install(blp: Blueprint) -> None:
     for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
-    for shown in (moment, show_id):
+    for shown in (made_at, moment, show_id, texts.visible):
         blp.add_app_template_filter(shown)
 
 
 def _context() -> dict[str, Any]:
     return {
         "navigation": navigation,
+        "outcomes": outcomes,
+        "parts_names": attempts.PARTS,
+        "ranges": narrowing.RANGE_CHOICES,
         "version": __version__,
         "visitor": access.known_visitor(),
     }
@@ -79,6 +91,11 @@ def moment(at: datetime | None, absent: str = "never") -> Markup:
 def now() -> datetime:
     """Return the time by this process's clock: for what is shown, not for decisions."""
     return datetime.now(UTC)
+
+
+def made_at(value: UUID) -> datetime:
+    """Return the time that an id carries."""
+    return ids.moment(value)
 
 
 def show_id(value: UUID, kind: str) -> str:

@@ -65,7 +65,12 @@ def index() -> ResponseReturnValue:
 @needs(Permission.ADMINISTER, platform=True)
 def new() -> ResponseReturnValue:
     """Show the form of a new tenant."""
-    form = Form(NewTenant, home_region="default", allowed_regions="default")
+    form = Form(
+        NewTenant,
+        id=request.args.get("id", ""),
+        home_region="default",
+        allowed_regions="default",
+    )
     return render_template("tenants/new.html", form=form)
 
 
