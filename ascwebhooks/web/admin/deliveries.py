@@ -41,7 +41,7 @@ class DeliveryFilters(Times):
     """Which deliveries; the names are those of URLs."""
 
     status = fields.String(validate=validate.OneOf([*Status]))
-    endpoint_id = Id(Kind.ENDPOINT, data_key="endpoint")
+    endpoint_id = Id(Kind.ENDPOINT)
     event_type = Line(data_key="type", validate=validate.Length(max=128))
     error = fields.String(validate=validate.OneOf([*ErrorClass]))
     status_code = fields.Integer(data_key="code", validate=validate.Range(100, 999))
@@ -204,7 +204,7 @@ def _choices(tenant_id: str) -> list[tuple[str, str]]:
     """Return the endpoints that the filter offers, the chosen one among them."""
     rows = services().endpoints.newest(tenant_id, _CHOICES)
     found = [(ids.show(Kind.ENDPOINT, each.id), _name(each)) for each in rows]
-    chosen = request.args.get("endpoint", "")
+    chosen = request.args.get("endpoint_id", "")
     if chosen and chosen not in dict(found):
         found.insert(0, (chosen, chosen))
     return [("", "Any endpoint"), *found]
