@@ -37,16 +37,20 @@ def parts(timings: Any, *, secure: bool = True) -> list[Part]:
         timings: Has ``dns_ms`` and so on, each cumulative.
         secure: Whether there was to be TLS.
     """
+    ends = [
+        (name, getattr(timings, attribute))
+        for name, attribute in _ENDS
+        if secure or name != "tls"
+    ]
+    # What is missing before something that was reached was not needed: an address
+    # instead of a name, a connection that was kept.
+    reached = max((at for at, (_, end) in enumerate(ends[:-1]) if end), default=-1)
+    known = [(name, end) for name, end in ends[: reached + 1] if end is not None]
     found: list[Part] = []
     at = 0.0
-    for name, attribute in _ENDS:
-        if name == "tls" and not secure:
-            continue
-        end = getattr(timings, attribute)
-        is_last = end is None
-        end = timings.total_ms if is_last else min(end, timings.total_ms)
-        found.append(Part(name, at, max(0.0, end - at)))
-        at = max(at, end)
-        if is_last:
-            break
-    return [each for each in found if each.ms > 0]
+    for name, end in [*known, (ends[reached + 1][0], timings.total_ms)]:
+        until = min(end, timings.total_ms)
+        if until > at:
+            found.append(Part(name, at, until - at))
+            at = until
+    return found

@@ -273,13 +273,21 @@ class Delivery(Base):
             "ix_delivery_error",
             "tenant_id",
             "last_error",
+            "id",
+            postgresql_where=text("last_error IS NOT NULL"),
+        ),
+        Index(
+            "ix_delivery_status_code",
+            "tenant_id",
             "last_status_code",
+            "id",
             postgresql_where=text("last_error IS NOT NULL"),
         ),
         Index(
             "ix_delivery_dead_reason",
             "tenant_id",
             "dead_reason",
+            "id",
             postgresql_where=text("status = 'dead_lettered'"),
         ),
         Index(

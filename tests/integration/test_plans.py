@@ -161,6 +161,7 @@ NARROW = [
         2,
     ),
     ("deliveries.find", lambda u: u.deliveries.find("acme", LONG_AGO), 1),
+    ("deliveries.named", lambda u: u.deliveries.named("acme", [LONG_AGO, TODAY]), 2),
     ("deliveries.attempts", lambda u: u.deliveries.attempts(LONG_AGO), 1),
     ("deliveries.of_event", lambda u: u.deliveries.of_event("acme", LONG_AGO), 1),
     ("deliveries.cancel", lambda u: u.deliveries.cancel("acme", LONG_AGO), 1),

@@ -22,13 +22,19 @@ def upgrade() -> None:
     op.create_index(
         "ix_delivery_error",
         "delivery",
-        ["tenant_id", "last_error", "last_status_code"],
+        ["tenant_id", "last_error", "id"],
+        postgresql_where=sa.text("last_error IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_delivery_status_code",
+        "delivery",
+        ["tenant_id", "last_status_code", "id"],
         postgresql_where=sa.text("last_error IS NOT NULL"),
     )
     op.create_index(
         "ix_delivery_dead_reason",
         "delivery",
-        ["tenant_id", "dead_reason"],
+        ["tenant_id", "dead_reason", "id"],
         postgresql_where=sa.text("status = 'dead_lettered'"),
     )
     op.create_index(

@@ -3,6 +3,7 @@
   "use strict";
   const EVERY_MS = 3000;
   const MOST_ROWS = 300;
+  const MOST_WATCHED = 50;
 
   // The two fields show only where "From … to …" is chosen; without scripts, always.
   function showRange(select) {
@@ -25,23 +26,55 @@
     const word = document.getElementById("tail-word");
     const told = document.getElementById("tail-told");
     let paused = false;
+    let away = false;
+    let going = null;
 
     function show() {
       button.setAttribute("aria-pressed", String(!paused));
-      tail.classList.toggle("live-paused", paused);
-      word.textContent = paused ? "Paused" : "Live";
+      tail.classList.toggle("live-paused", paused || away);
+      word.textContent = paused ? "Paused" : away ? "Cannot be reached, trying again" : "Live";
+    }
+
+    function asked() {
+      const url = new URL(tail.dataset.tail, location.href);
+      url.searchParams.set("newest", document.getElementById("tail-newest").value);
+      for (const each of document.querySelectorAll("#delivery-rows [name=waiting]")) {
+        url.searchParams.append("waiting", each.value);
+        if (url.searchParams.getAll("waiting").length === MOST_WATCHED) break;
+      }
+      return url;
+    }
+
+    async function look() {
+      if (going) return;
+      going = new AbortController();
+      try {
+        const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+        const answer = await fetch(asked(), { signal: going.signal, headers });
+        const elsewhere = answer.headers.get("HX-Redirect");
+        if (elsewhere) location.assign(elsewhere);
+        else if (answer.headers.get("HX-Refresh")) location.reload();
+        away = !answer.ok;
+        const text = await answer.text();
+        if (answer.ok && text && !paused) htmx.swap(tail, text, { swapStyle: "none" });
+      } catch (error) {
+        away = error.name !== "AbortError";
+      } finally {
+        going = null;
+        show();
+      }
     }
 
     button.hidden = false;
     button.addEventListener("click", () => {
       paused = !paused;
       show();
-      if (!paused) htmx.trigger(tail, "tail");
+      if (!paused) look();
     });
     setInterval(() => {
-      // Nobody looks, or somebody is about to act on a row that would move.
-      if (!paused && !document.hidden) htmx.trigger(tail, "tail");
+      if (!paused && !document.hidden) look();
     }, EVERY_MS);
+    addEventListener("pagehide", () => going?.abort());
 
     document.addEventListener("htmx:oobBeforeSwap", (event) => {
       if (event.detail.target?.id !== "delivery-rows") return;
