@@ -146,15 +146,21 @@ class Parts:
         client = make_redis(self.settings.require_redis_url(), timeout_s=timeout_s)
         return Stream(client, self.settings.stream, self.settings.stream_group, name)
 
-    def check_target(self, host: str) -> None:
-        """Raise TargetRejected if a host, as it resolves now, may not be reached."""
-        for address in _addresses(host):
+    def check_target(self, host: str) -> bool:
+        """Return whether a host resolves now.
+
+        Raises:
+            TargetRejected: If it resolves to an address that may not be reached.
+        """
+        addresses = _addresses(host)
+        for address in addresses:
             if self.policy.reason(address) is not None:
                 raise TargetRejected(
                     f"{host} is on a network that deliveries may not reach; an"
                     " operator can allow it in ASCWEBHOOKS_ALLOWED_NETWORKS.",
                     field="url",
                 )
+        return bool(addresses)
 
     def workers(self) -> dict[str, list[str]]:
         """Ask the workers for the queues they consume.

@@ -24,6 +24,9 @@ from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Event
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
+#: Among so many of the last events their types are looked for.
+_RECENT = 500
+
 
 @dataclass(frozen=True)
 class EventWithDeliveries:
@@ -84,6 +87,16 @@ class Events:
                 since=since,
                 until=until,
             )
+
+    def recent_types(self, tenant_id: str) -> Sequence[str]:
+        """Return of which types a tenant's last events were.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return uow.events.recent_types(tenant_id, _RECENT)
 
     def get(
         self, tenant_id: str, event_id: UUID, *, opened: bool = True

@@ -140,6 +140,19 @@ class EventRepository:
         """Return what sending needs of these events."""
         return self._session.execute(_SEALED, {"ids": uuids(event_ids)}).all()
 
+    def recent_types(self, tenant_id: str, among: int) -> Sequence[str]:
+        """Return the types of a tenant's last ``among`` events, in order."""
+        last = (
+            select(Event.type)
+            .where(Event.tenant_id == tenant_id)
+            .order_by(Event.id.desc())
+            .limit(among)
+            .subquery()
+        )
+        return self._session.scalars(
+            select(last.c.type).distinct().order_by(last.c.type)
+        ).all()
+
     def find(self, tenant_id: str, event_id: UUID) -> Event | None:
         """Return the event, or None."""
         return self._session.scalars(

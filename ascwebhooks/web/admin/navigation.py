@@ -104,7 +104,8 @@ def _exists(item: Item) -> bool:
 
 def _entry(item: Item, **values: Any) -> Entry:
     # All pages of a noun light its entry: in a tenant the one there.
-    same_noun = item.endpoint.rpartition(".")[0] == request.blueprint
+    noun = item.endpoint.rpartition(".")[0]
+    same_noun = f"{request.blueprint}.".startswith(f"{noun}.")
     same_place = bool(values) == ("tenant_id" in (request.view_args or {}))
     url = url_for(item.endpoint, **values)
     return Entry(item.label, item.icon, url, same_noun and same_place)

@@ -40,7 +40,7 @@ def install(blp: Blueprint) -> None:
     for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
-    for shown in (made_at, moment, show_id, texts.visible):
+    for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible):
         blp.add_app_template_filter(shown)
 
 

@@ -54,12 +54,18 @@ def show(data: bytes) -> Shown:
 
 def visible(text: object) -> Markup:
     """Return text with what would not be seen spelt out."""
-    shown = str(text)
+    shown = "" if text is None else str(text)
     parts, at = [], 0
     for found in _UNSEEN.finditer(shown):
         parts += [escape(shown[at : found.start()]), _named(found[0])]
         at = found.end()
     return Markup("").join([*parts, escape(shown[at:])])
+
+
+def spelled_out(text: object) -> str:
+    """Return the same where no element can be: in attributes and options."""
+    shown = "" if text is None else str(text)
+    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", shown)
 
 
 def _named(character: str) -> Markup:
