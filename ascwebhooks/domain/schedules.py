@@ -17,8 +17,8 @@ _SPELLINGS = {
     **dict.fromkeys(("h", "hour", "hours"), 3_600),
     **dict.fromkeys(("d", "day", "days"), 86_400),
 }
-_DELAY = re.compile(r"(?:\s*[0-9]{1,9}\s*[a-z]*)+\s*", re.ASCII)
-_PIECE = re.compile(r"([0-9]{1,9})\s*([a-z]*)", re.ASCII)
+_PIECE = re.compile(r"([0-9]+)\s*([a-z]*)", re.ASCII)
+_MAX_DIGITS = 9
 _APART = re.compile(r"[,;\n]")
 _LABEL_ROOM = 11.0
 
@@ -40,6 +40,14 @@ class Planned(NamedTuple):
     def after(self) -> str:
         """How long after the first one, as people read it."""
         return show_delay(self.after_s) if self.after_s else "at once"
+
+    @property
+    def about(self) -> str:
+        """The same, in one unit."""
+        for unit, size in _UNITS_S.items():
+            if self.after_s >= size:
+                return f"{round(self.after_s / size)} {unit}"
+        return "at once"
 
 
 def parse(text: str) -> list[int]:
@@ -74,7 +82,9 @@ def planned(delays_s: Sequence[int]) -> list[Planned]:
     labelled = -_LABEL_ROOM
     for number, at in enumerate(ats, 1):
         x = 100 * log1p(at) / whole
-        has_room = x - labelled >= _LABEL_ROOM
+        # The last one is always labelled.
+        is_last = number == len(ats)
+        has_room = is_last or (x - labelled >= _LABEL_ROOM and 100 - x >= _LABEL_ROOM)
         labelled = x if has_room else labelled
         found.append(Planned(number, at, round(x, 2), has_room))
     return found
@@ -83,15 +93,21 @@ def planned(delays_s: Sequence[int]) -> list[Planned]:
 def _parse_delay(text: str) -> int:
     written = text.strip().lower()
     pieces = _PIECE.findall(written)
-    units = [_SPELLINGS.get(unit) for _, unit in pieces]
-    if not _DELAY.fullmatch(written) or None in units:
-        raise InvalidInput(
-            f"{text.strip()[:40]!r} is no delay; write such as 30 s, 5 min, 2 h or 1 d,"
-            " with commas between them.",
-            field="retry_schedule_s",
-        )
+    sizes = [_SPELLINGS.get(unit) for _, unit in pieces]
+    # A number without a unit stands alone.
+    is_vague = len(pieces) > 1 and "" in [unit for _, unit in pieces]
+    is_long = any(len(count) > _MAX_DIGITS for count, _ in pieces)
+    rest = _PIECE.sub("", written).strip()
+    if not pieces or rest or is_vague or is_long or None in sizes:
+        raise _unreadable(text)
     return sum(
-        int(count) * unit
-        for (count, _), unit in zip(pieces, units, strict=True)
-        if unit
+        int(count) * (size or 0) for (count, _), size in zip(pieces, sizes, strict=True)
+    )
+
+
+def _unreadable(text: str) -> InvalidInput:
+    return InvalidInput(
+        f"{text.strip()[:40]!r} is no delay; write such as 30 s, 5 min, 2 h or 1 d,"
+        " with commas between them.",
+        field="retry_schedule_s",
     )

@@ -92,10 +92,10 @@ def test_a_sparkline_has_a_bar_an_hour():
 @pytest.mark.parametrize(
     ("share", "shown"),
     [
-        (1.0, "100 %"),
-        (0.99999, "99.9 %"),
-        (0.0, "0 %"),
-        (0.0001, "0.1 %"),
+        (1.0, "100\u00a0%"),
+        (0.99999, "99.9\u00a0%"),
+        (0.0, "0\u00a0%"),
+        (0.0001, "0.1\u00a0%"),
         (None, charts.ABSENT),
     ],
 )
@@ -106,11 +106,11 @@ def test_only_all_is_a_hundred_percent(share, shown):
 @pytest.mark.parametrize(
     ("ms", "shown"),
     [
-        (3.25, "3.2 ms"),
-        (87.0, "87 ms"),
-        (1_500, "1.5 s"),
-        (12_000, "12 s"),
-        (0, "0 ms"),
+        (3.25, "3.2\u00a0ms"),
+        (87.0, "87\u00a0ms"),
+        (1_500, "1.5\u00a0s"),
+        (12_000, "12\u00a0s"),
+        (0, "0\u00a0ms"),
     ],
 )
 def test_durations_are_short(ms, shown):

@@ -227,9 +227,9 @@ def duration(ms: float | None) -> str:
     """Return milliseconds as people read them."""
     if ms is None:
         return ABSENT
-    if ms >= 1_000:
-        return f"{ms / 1_000:.3g} s"
-    return f"{ms:.0f} ms" if ms >= 10 or ms == 0 else f"{ms:.1f} ms"
+    if ms >= 999.5:
+        return f"{ms / 1_000:.3g}\u00a0s"
+    return f"{ms:.0f}\u00a0ms" if ms >= 10 or ms == 0 else f"{ms:.1f}\u00a0ms"
 
 
 def percent(share: float | None) -> str:
@@ -237,8 +237,8 @@ def percent(share: float | None) -> str:
     if share is None:
         return ABSENT
     if share in (0, 1):
-        return f"{share:.0%}".replace("%", " %")
-    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+        return f"{share * 100:.0f}\u00a0%"
+    return f"{min(max(share * 100, 0.1), 99.9):.1f}\u00a0%"
 
 
 def _outcomes(tally: Tally) -> tuple[int, int, int]:
