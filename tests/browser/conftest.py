@@ -94,8 +94,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages in contexts of their own; what a page complains of fails the test."""
+def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Opens pages in contexts of their own; what a page complains of fails the test.
+
+    They are closed before ``site`` is: live parts would complain that it is gone.
+    """
     complaints: list[str] = []
     contexts: list[BrowserContext] = []
 

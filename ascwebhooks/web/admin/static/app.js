@@ -82,6 +82,15 @@
   // Before it is painted, so that what is refreshed does not flicker.
   document.addEventListener("htmx:afterSwap", () => showTimes(document));
   document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
+  // A live part that is as it was stays: the keyboard's place in it, and the quiet of
+  // whoever has it read out.
+  const last = new WeakMap();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (!target.matches?.('[hx-trigger*="every"]')) return;
+    if (last.get(target) === xhr.responseText) event.detail.shouldSwap = false;
+    last.set(target, xhr.responseText);
+  });
   document.addEventListener("htmx:responseError", (event) => {
     const answer = event.detail.xhr;
     const plain = (answer.getResponseHeader("Content-Type") || "").startsWith("text/plain");
