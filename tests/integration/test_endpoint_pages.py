@@ -8,6 +8,7 @@ import re
 import pytest
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.event_types import CATALOGUE
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.embedded.receiver import Failure, Receiver
@@ -44,6 +45,10 @@ def shown(endpoint_id):
 def seen(page):
     """Return the fields of a form that say what it was opened on."""
     return re.search(r'name="seen" value="([^"]+)"', page.text)[1]
+
+
+def links(page):
+    return [html.unescape(each) for each in re.findall(r'href="([^"]+)"', page)]
 
 
 def only(pipeline):
@@ -166,7 +171,45 @@ def test_text_from_outside_is_escaped_and_what_is_hidden_is_named(pipeline, admi
     for path in (ROOT, f"{ROOT}/{endpoint_id}"):
         page = admin.get(path).text
         assert "<script>alert" not in page
-        assert "[U+202E]txt[U+2028]" in page
+        assert "\u202e" not in page
+        assert 'title="RIGHT-TO-LEFT OVERRIDE">U+202E</span>txt' in page
+    assert "[U+202E]txt[U+2028]" in admin.get(ROOT).text, "in an attribute"
+
+
+def test_attributes_hold_text_alone(pipeline, admin):
+    endpoint_id = shown(pipeline.endpoint(URL, description="a\u200bb"))
+    for path in (ROOT, f"{ROOT}/{endpoint_id}", "/tenants/acme/subscriptions"):
+        assert not re.search(r'="[^"<>]*<span', admin.get(path).text), path
+
+
+def test_an_endpoint_leads_to_its_deliveries_and_dead_letters_and_they_back(
+    pipeline, admin, event
+):
+    """Links are followed: what is behind each is of this endpoint alone."""
+    other_id = pipeline.endpoint(f"{URL}/other")
+    endpoint_id = pipeline.endpoint(URL)
+    pipeline.accept(event("{}"))
+    pipeline.do("UPDATE delivery SET status = 'dead_lettered', dead_reason = 'gone'")
+    here = f"{ROOT}/{shown(endpoint_id)}"
+    assert pipeline.one("SELECT count(*) FROM delivery") == 2
+    own = links(admin.get(here).text) + links(admin.part(f"{here}/recent").text)
+
+    (deliveries,) = {each for each in own if "/deliveries?" in each}
+    page = admin.client.get(deliveries).text
+    assert f"/admin{here}" in page
+    assert f"{ROOT}/{shown(other_id)}" not in page
+
+    (delivery,) = (each for each in own if "/deliveries/dlv_" in each)
+    (dead,) = (
+        each
+        for each in links(admin.client.get(delivery).text)
+        if "/dead-letters?" in each
+    )
+    assert f"endpoint_id={shown(endpoint_id)}" in dead and "reason=gone" in dead
+    for path in (dead, *(each for each in own if "/dead-letters?" in each)):
+        page = admin.client.get(path).text
+        assert f"/admin{here}" in page
+        assert f"{ROOT}/{shown(other_id)}" not in page
 
 
 def test_pausing_and_resuming(pipeline, admin):
@@ -220,6 +263,15 @@ WRONG = [
     ({"types": [], "event_types": ""}, "a filter needs"),
     ({"description": "x" * 501}, "500"),
 ]
+
+
+def test_the_form_offers_the_catalogue_with_examples(pipeline, admin, event):
+    pipeline.accept(event(type="own.thing"))
+    page = html.unescape(admin.get("/tenants/acme/new/endpoint").text)
+    for each in CATALOGUE.values():
+        assert f'value="{each.type}"' in page and each.description in page
+    assert '"budget_id": ' in page
+    assert 'value="own.*"' in page and "A type of your own." in page
 
 
 def test_what_is_wrong_is_said_and_what_was_typed_stays(pipeline, admin):

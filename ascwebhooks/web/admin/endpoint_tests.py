@@ -10,7 +10,6 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import ErrorClass
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
@@ -60,28 +59,7 @@ def show(tenant_id: str, endpoint_id: str, event_id: str) -> ResponseReturnValue
         looks=looks,
         goes_on=not sent.attempts and looks < _LOOKS,
         body=_body(sent),
-        advice=_advice,
     )
-
-
-_ADVICE = {
-    ErrorClass.HTTP_STATUS: "Look into the receiver's log: it answered with an error.",
-    ErrorClass.REDIRECT: "It redirects, which is not followed. Use where it points to.",
-    ErrorClass.DNS_ERROR: "Its host has no address: is the name spelled right?",
-    ErrorClass.BLOCKED_ADDRESS: "Its host leads to a network that is not allowed here.",
-    ErrorClass.CONNECT_ERROR: "Nothing listens there, or a firewall refuses.",
-    ErrorClass.CONNECT_TIMEOUT: "It cannot be reached: a firewall may drop requests.",
-    ErrorClass.TLS_ERROR: "Its certificate is not valid for this host, or expired.",
-    ErrorClass.TIMEOUT: "It did not answer in time: answer first, work afterwards.",
-    ErrorClass.BROKEN_RESPONSE: "Its answer broke off, or is not HTTP.",
-    ErrorClass.HEADERS_TOO_LARGE: "The headers of its answer are too large.",
-    ErrorClass.INVALID_REQUEST: "The request could not be made: look at the headers.",
-    ErrorClass.INTERNAL: "Something failed on this side; it was logged.",
-}
-
-
-def _advice(error: str) -> str:
-    return _ADVICE.get(ErrorClass(error), "")
 
 
 def _sent(tenant_id: str, endpoint_id: UUID, event_id: UUID) -> DeliveryWithAttempts:

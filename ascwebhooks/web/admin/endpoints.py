@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from ascwebhooks.domain import ids, schedules
+from ascwebhooks.domain import schedules
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.signing import Scheme
-from ascwebhooks.errors import InvalidInput
+from ascwebhooks.errors import InvalidInput, SearchTooLong
 from ascwebhooks.services.described import Described
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import (
@@ -89,12 +90,12 @@ def head(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
 def recent(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
     """Show the live part with an endpoint's last deliveries."""
     found = _find(tenant_id, endpoint_id)
-    rows = services().deliveries.page(
-        tenant_id, endpoint_id=found.endpoint.id, limit=_RECENT
-    )
-    return render_template(
-        "endpoints/recent.html", found=found, rows=rows, moment_of=ids.moment
-    )
+    rows = None
+    with suppress(SearchTooLong):
+        rows = services().deliveries.page(
+            tenant_id, endpoint_id=found.endpoint.id, limit=_RECENT
+        )
+    return render_template("endpoints/recent.html", found=found, rows=rows)
 
 
 @blp.get("/tenants/<tenant_id>/new/endpoint")

@@ -1,44 +1,12 @@
-"""The event types that a form offers: the catalogue's, and those seen lately.
-
-To take the catalogue from elsewhere, change ``_catalogue`` alone.
-"""
+"""The event types that a form offers: the catalogue's, and those seen lately."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-_DESCRIBED = {
-    "request.completed": "A request was answered.",
-    "request.failed": "A request failed, for the reason given.",
-    "request.blocked": "A request was not let through.",
-    "budget.threshold_reached": "Spending crossed a line below the limit.",
-    "budget.forecast_exceeded": "As spending goes, the limit will be passed.",
-    "budget.exceeded": "Spending passed the limit.",
-    "budget.recovered": "A raised limit is above what was spent.",
-    "budget.reset": "A new period began.",
-    "budget.changed": "The limit or the period was changed.",
-    "provider.error_rate_high": "Too many requests to a provider fail.",
-    "provider.error_rate_resolved": "They do no longer.",
-    "provider.outage_started": "A provider answers nothing.",
-    "provider.outage_resolved": "It answers again.",
-    "latency.slo_breached": "Answers are slower than agreed.",
-    "latency.slo_resolved": "They are in time again.",
-    "route.fallback_triggered": "A request went to another model.",
-    "route.fallback_exhausted": "No other model could answer either.",
-    "rate_limit.exceeded": "A provider or the gateway refused for the rate.",
-    "policy.violation_blocked": "A policy stopped a request.",
-    "policy.violation_flagged": "A policy let a request pass and noted it.",
-    "policy.content_redacted": "A policy took something out.",
-    "policy.guardrail_failed": "A guardrail itself failed.",
-    "residency.violation_blocked": "A region was not allowed.",
-    "model.access_denied": "A key may not use a model.",
-    "key.rotated": "A gateway's key was replaced.",
-    "key.blocked": "A gateway's key was blocked.",
-    "key.expiring": "A gateway's key ends soon.",
-    "key.expired": "A gateway's key has ended.",
-    "key.auth_failure_spike": "Many requests with a key that is not accepted.",
-}
+from ascwebhooks.domain.event_types import CATALOGUE
 
 
 class Known(NamedTuple):
@@ -65,12 +33,10 @@ def groups(recent: Iterable[str]) -> list[Group]:
         recent: Those of the tenant's last events.
     """
     seen = set(recent)
-    described = _catalogue()
     found: dict[str, list[Known]] = {}
-    for name in [*described, *sorted(seen - set(described))]:
-        description, example = described.get(name, ("A type of your own.", ""))
+    for name in [*CATALOGUE, *sorted(seen - set(CATALOGUE))]:
         group = found.setdefault(name.partition(".")[0], [])
-        group.append(Known(name, description, example, name in seen))
+        group.append(_known(name, name in seen))
     return [Group(name, f"{name}.*", types) for name, types in found.items()]
 
 
@@ -84,6 +50,9 @@ def split(
     return [x for x in wanted if x in known], [x for x in wanted if x not in known]
 
 
-def _catalogue() -> dict[str, tuple[str, str]]:
-    """Return the description and an example of ``data`` of each type."""
-    return {name: (description, "") for name, description in _DESCRIBED.items()}
+def _known(name: str, is_recent: bool) -> Known:
+    if name not in CATALOGUE:
+        return Known(name, "A type of your own.", "", is_recent)
+    described = CATALOGUE[name]
+    example = json.dumps(described.example, indent=2, ensure_ascii=False)
+    return Known(name, described.description, example, is_recent)

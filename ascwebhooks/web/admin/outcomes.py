@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
+from ascwebhooks.domain.deliveries import ErrorClass, Status
 from ascwebhooks.domain.explanations import Explanation, Result
+from ascwebhooks.web.admin.words import ERRORS, REASONS
 
 
 class Look(NamedTuple):
@@ -36,20 +37,6 @@ RESULTS = {
     Result.CREATED_LATER: Look("Created later", "neutral", "clock"),
     Result.NOT_SUBSCRIBED: Look("Not subscribed", "neutral", "slash-circle"),
 }
-ERRORS = {
-    ErrorClass.HTTP_STATUS: "Not a 2xx answer",
-    ErrorClass.REDIRECT: "Redirect",
-    ErrorClass.DNS_ERROR: "Host not found",
-    ErrorClass.BLOCKED_ADDRESS: "Blocked address",
-    ErrorClass.CONNECT_ERROR: "Connection refused or lost",
-    ErrorClass.CONNECT_TIMEOUT: "Connecting timed out",
-    ErrorClass.TLS_ERROR: "TLS failed",
-    ErrorClass.TIMEOUT: "Timed out",
-    ErrorClass.BROKEN_RESPONSE: "Answer broke off",
-    ErrorClass.HEADERS_TOO_LARGE: "Headers too large",
-    ErrorClass.INVALID_REQUEST: "Request not sendable",
-    ErrorClass.INTERNAL: "Fault of ours",
-}
 #: What each means to whoever has to mend it.
 ERROR_ADVICE = {
     ErrorClass.HTTP_STATUS: "The receiver answered, and not with 2xx. Its answer says"
@@ -75,15 +62,6 @@ ERROR_ADVICE = {
     " endpoint's own headers.",
     ErrorClass.INTERNAL: "This is not the receiver's fault; the platform's log says"
     " more.",
-}
-REASONS = {
-    DeadReason.ATTEMPTS_EXHAUSTED: "Attempts exhausted",
-    DeadReason.GONE: "Receiver said gone (410)",
-    DeadReason.ENDPOINT_DISABLED: "Endpoint disabled",
-    DeadReason.ENDPOINT_DELETED: "Endpoint deleted",
-    DeadReason.EXPIRED: "Too old",
-    DeadReason.RESIDENCY: "Region not allowed",
-    DeadReason.CRASHES_WORKER: "Crashes the worker",
 }
 _SENT = {
     Result.DELIVERED,
@@ -117,7 +95,7 @@ def result_of(result: str) -> Look:
 
 def error_words(error: str | None) -> str:
     """Return an error class in words."""
-    return "" if error is None else ERRORS[ErrorClass(error)]
+    return "" if error is None else ERRORS[error]
 
 
 def error_advice(error: str | None) -> str:
@@ -127,4 +105,4 @@ def error_advice(error: str | None) -> str:
 
 def reason_words(reason: str | None) -> str:
     """Return in words why a delivery is in the dead letters."""
-    return "" if reason is None else REASONS[DeadReason(reason)]
+    return "" if reason is None else REASONS[reason]
