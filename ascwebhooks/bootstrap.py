@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from kombu.exceptions import OperationalError
 from sqlalchemy import Engine
 
 from ascwebhooks import logs
@@ -19,13 +20,14 @@ from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.main import run
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
-from ascwebhooks.errors import SettingsInvalid, TargetRejected
+from ascwebhooks.errors import SettingsInvalid, TargetRejected, Unavailable
 from ascwebhooks.outbound.identity_provider import IdentityProvider
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.container import Services
+from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
@@ -41,11 +43,13 @@ from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.overviews import Overviews
 from ascwebhooks.services.people import People
 from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.recording import Recording
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.residency import Residency
 from ascwebhooks.services.rings import Rings
@@ -53,6 +57,7 @@ from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.sign_on import SingleSignOn
+from ascwebhooks.services.signatures import Signatures
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
@@ -145,15 +150,21 @@ class Parts:
         client = make_redis(self.settings.require_redis_url(), timeout_s=timeout_s)
         return Stream(client, self.settings.stream, self.settings.stream_group, name)
 
-    def check_target(self, host: str) -> None:
-        """Raise TargetRejected if a host, as it resolves now, may not be reached."""
-        for address in _addresses(host):
+    def check_target(self, host: str) -> bool:
+        """Return whether a host resolves now.
+
+        Raises:
+            TargetRejected: If it resolves to an address that may not be reached.
+        """
+        addresses = _addresses(host)
+        for address in addresses:
             if self.policy.reason(address) is not None:
                 raise TargetRejected(
                     f"{host} is on a network that deliveries may not reach; an"
                     " operator can allow it in ASCWEBHOOKS_ALLOWED_NETWORKS.",
                     field="url",
                 )
+        return bool(addresses)
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -189,8 +200,16 @@ class Parts:
         )
 
     def workers(self) -> dict[str, list[str]]:
-        """Ask the workers for the queues they consume."""
-        answers = self.celery.control.inspect(timeout=_INSPECT_S).active_queues() or {}
+        """Ask the workers for the queues they consume.
+
+        Raises:
+            Unavailable: If the broker is away.
+        """
+        try:
+            inspect = self.celery.control.inspect(timeout=_INSPECT_S)
+            answers = inspect.active_queues() or {}
+        except OperationalError as error:
+            raise Unavailable("the broker is away; nobody could be asked.") from error
         return {
             name: [queue["name"] for queue in queues]
             for name, queues in answers.items()
@@ -213,6 +232,7 @@ class Parts:
         residency = Residency(ring=ring_all, retention=self.retention)
         states = EndpointStates(uow, sealing, ring=ring_all, retention=self.retention)
         making = Making(secrets, entropy=os.urandom, allow_http=settings.allow_http)
+        deliveries = Deliveries(uow, sealing, targets, rings.ring)
         endpoints = Endpoints(
             uow,
             sealing,
@@ -224,6 +244,8 @@ class Parts:
             retention=self.retention,
         )
         metrics, tracing = Metrics(), _tracing(settings)
+        statistics = Statistics(uow)
+        gauges = Gauges(uow, self.stream(), retention=self.retention)
         acceptance = Acceptance(
             uow,
             sealing,
@@ -259,11 +281,12 @@ class Parts:
         return Services(
             acceptance=acceptance,
             audit=Audit(uow),
-            deliveries=Deliveries(uow, sealing, targets, rings.ring),
+            dead_letters=DeadLetters(uow, self.retention),
+            deliveries=deliveries,
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance, retention=self.retention),
-            gauges=Gauges(uow, self.stream(), retention=self.retention),
+            gauges=gauges,
             health=Health(
                 uow,
                 self.engine,
@@ -276,6 +299,7 @@ class Parts:
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
+            overviews=Overviews(uow, statistics, gauges, self.retention),
             people=People(uow, os.urandom),
             portals=Portals(
                 uow,
@@ -296,6 +320,7 @@ class Parts:
             metrics=metrics,
             onboarding=Onboarding(uow, sealing, making, self.check_target),
             rejected_events=RejectedEvents(uow, sealing, acceptance),
+            replay_results=ReplayResults(uow, self.retention),
             replays=Replays(
                 uow,
                 entropy=os.urandom,
@@ -305,8 +330,9 @@ class Parts:
             rings=rings,
             secrets=secrets,
             sessions=self.sessions,
+            signatures=Signatures(uow, sealing, deliveries),
             single_sign_on=self.single_sign_on(),
-            statistics=Statistics(uow),
+            statistics=statistics,
             tenants=Tenants(
                 uow, end_endpoint=states.end, follow_regions=residency.follow
             ),

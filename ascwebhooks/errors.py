@@ -20,6 +20,7 @@ AscWebhooksError
 ├── PreconditionFailed        it is no longer what the caller has seen
 ├── AuditBroken               an entry of the audit log was changed or removed
 ├── Unavailable               a part this needs is away; the same call may work later
+│   └── SearchTooLong         a list would take too long to find; narrow it
 └── SettingsInvalid           a setting is missing or wrong; the process does not start
 
 A receiver that answers 500, or does not answer, is not an error here: it is an
@@ -157,6 +158,12 @@ class Unavailable(AscWebhooksError):
     """A part that this needs is away; the same call may succeed later."""
 
     code = "unavailable"
+
+
+class SearchTooLong(Unavailable):
+    """What is looked for is too rare among too many; a narrower search may find it."""
+
+    code = "search_too_long"
 
 
 class SettingsInvalid(AscWebhooksError):

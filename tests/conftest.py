@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.integration.engines",
     "tests.integration.pipeline",
     "tests.integration.apis",
+    "tests.integration.visitors",
 ]
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and so would every

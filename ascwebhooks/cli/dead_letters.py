@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import click
@@ -21,14 +20,24 @@ from ascwebhooks.cli.options import (
 from ascwebhooks.cli.replays import (
     dry_run_option,
     endpoint_option,
+    error_option,
     rate_option,
     reason_option,
+    status_code_option,
     type_option,
 )
 from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.ids import Kind
 
-_GROUP_COLUMNS = ("endpoint_id", "dead_reason", "deliveries", "first", "last")
+_GROUP_COLUMNS = (
+    "endpoint_id",
+    "dead_reason",
+    "deliveries",
+    "first",
+    "last",
+    "last_status_code",
+    "last_error",
+)
 _COLUMNS = (
     "id",
     "event_type",
@@ -49,6 +58,9 @@ def dead_letters() -> None:
 @tenant_option
 @endpoint_option
 @type_option
+@reason_option
+@error_option
+@status_code_option
 @since_option
 @until_option
 @json_option
@@ -56,12 +68,14 @@ def dead_letters() -> None:
 def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> None:
     """List dead letters by endpoint and reason, with when they first and last died."""
     wanted = replays.filters(**narrow)
-    groups = tools.services.replays.dead_letters(tenant, **wanted)
-    found = [_group(each) for each in groups]
+    groups = tools.services.dead_letters.groups(tenant, **wanted)
+    found = [_group(each) for each in groups.items]
     if json_wanted:
         output.as_json({"items": found, "next_cursor": None})
         return
     output.console().print(output.table(found, _GROUP_COLUMNS))
+    if not groups.is_exact:
+        click.echo("Counting took too long: these are of the last days.", err=True)
 
 
 @dead_letters.command()
@@ -69,6 +83,8 @@ def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> 
 @tenant_option
 @type_option
 @reason_option
+@error_option
+@status_code_option
 @since_option
 @until_option
 @limit_option
@@ -77,28 +93,20 @@ def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> 
 @pass_tools
 def show(
     tools: Tools,
+    /,
     *,
-    endpoint_id: str,
     tenant: str,
-    event_type: str | None,
-    dead_reason: str | None,
-    since: datetime | None,
-    until: datetime | None,
     limit: int,
     cursor: str | None,
     json_wanted: bool,
+    **narrow: Any,
 ) -> None:
     """Show an endpoint's dead letters, the newest first."""
     page = tools.services.deliveries.page(
         tenant,
         after=id_of(Kind.DELIVERY, cursor),
         limit=limit + 1,
-        status=Status.DEAD_LETTERED,
-        endpoint_id=id_of(Kind.ENDPOINT, endpoint_id),
-        event_type=event_type,
-        dead_reason=dead_reason,
-        since=since,
-        until=until,
+        **replays.filters(status=Status.DEAD_LETTERED, **narrow),
     )
     found = [rows.delivery(each) for each in page]
     output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
@@ -109,6 +117,8 @@ def show(
 @endpoint_option
 @type_option
 @reason_option
+@error_option
+@status_code_option
 @since_option
 @until_option
 @rate_option
@@ -144,4 +154,6 @@ def _group(group: Any) -> rows.Row:
         "deliveries": group.deliveries,
         "first": rows.moment(group.first),
         "last": rows.moment(group.last),
+        "last_status_code": group.last_status_code,
+        "last_error": group.last_error,
     }

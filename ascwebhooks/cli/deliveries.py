@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from ascwebhooks.cli import output, rows
+from ascwebhooks.cli import output, rows, tailing
 from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import (
     cursor_option,
@@ -35,7 +35,7 @@ _ATTEMPT_COLUMNS = ("started_at", "status_code", "error", "total_ms", "address")
 
 @click.group()
 def deliveries() -> None:
-    """List, show, retry and cancel deliveries."""
+    """List, show, follow, retry and cancel deliveries."""
 
 
 @deliveries.command("list")
@@ -136,3 +136,17 @@ def cancel(tools: Tools, *, delivery_id: str, tenant: str, json_wanted: bool) ->
     """Cancel a pending delivery: it is not tried again."""
     row = tools.services.deliveries.cancel(tenant, ids.read(Kind.DELIVERY, delivery_id))
     output.details(rows.delivery(row), json_wanted=json_wanted)
+
+
+@deliveries.command()
+@click.option("--tenant", metavar="T", help="Whose; without it, all tenants'.")
+@click.option("--json", "json_wanted", is_flag=True, help="A JSON object on each line.")
+@click.option(
+    "--count", type=click.IntRange(1), help="End after so many; by default, never."
+)
+@pass_tools
+def tail(
+    tools: Tools, *, tenant: str | None, json_wanted: bool, count: int | None
+) -> None:
+    """Show deliveries as they come and as they move on, until Ctrl-C."""
+    tailing.follow(tools, tenant, json_wanted=json_wanted, count=count)

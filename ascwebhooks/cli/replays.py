@@ -21,7 +21,7 @@ from ascwebhooks.cli.options import (
     until_option,
 )
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import DeadReason
+from ascwebhooks.domain.deliveries import DeadReason, ErrorClass
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.replays import REPLAYABLE, ReplayState
@@ -39,6 +39,16 @@ reason_option = click.option(
     "dead_reason",
     type=click.Choice([each.value for each in DeadReason]),
     help="That died of this.",
+)
+error_option = click.option(
+    "--error",
+    type=click.Choice([each.value for each in ErrorClass]),
+    help="Whose last attempt failed of this.",
+)
+status_code_option = click.option(
+    "--status-code",
+    type=click.IntRange(100, 999),
+    help="Whose last attempt was answered this.",
 )
 rate_option = click.option(
     "--rate",
@@ -72,6 +82,8 @@ def replay() -> None:
 @endpoint_option
 @type_option
 @reason_option
+@error_option
+@status_code_option
 @since_option
 @until_option
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
@@ -186,6 +198,8 @@ def filters(
     endpoint_id: str | None = None,
     event_type: str | None = None,
     dead_reason: str | None = None,
+    error: str | None = None,
+    status_code: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> DeliveryFilters:
@@ -195,6 +209,8 @@ def filters(
         "endpoint_id": id_of(Kind.ENDPOINT, endpoint_id),
         "event_type": event_type,
         "dead_reason": dead_reason,
+        "error": error,
+        "status_code": status_code,
         "since": since,
         "until": until,
     }

@@ -142,7 +142,7 @@ def _pending(
     next_at = delivery.next_attempt_at
     outcome, detail = _WAITING.get(
         state,
-        (Result.PENDING, f"{made} attempts failed." if made else "Not tried yet."),
+        (Result.PENDING, _tried(made)),
     )
     hindered = flow and state is MailboxState.ACTIVE and _hindered(delivery, flow)
     if hindered:
@@ -155,6 +155,12 @@ def _pending(
         error=delivery.last_error,
         **common,
     )
+
+
+def _tried(made: int) -> str:
+    if not made:
+        return "Not tried yet."
+    return "1 attempt failed." if made == 1 else f"{made} attempts failed."
 
 
 def _hindered(delivery: Any, flow: Flow) -> tuple[datetime | None, str] | None:

@@ -45,6 +45,20 @@ def streak(before: int, outcome: Outcome) -> int:
     return before if outcome.error is ErrorClass.INTERNAL else before + 1
 
 
+class Condition(StrEnum):
+    """What endpoints are looked for by; the last three are active.
+
+    ``BARRED``: nothing is sent for now, since the breaker is open or the receiver
+    asked for a pause.
+    """
+
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    BARRED = "barred"
+
+
 class Breaker(StrEnum):
     """Whether an endpoint is served: half open, one delivery at a time finds out."""
 

@@ -71,6 +71,22 @@ def retry_delay(
     return max(planned, min(retry_after, policy.retry_after_cap))
 
 
+def planned(
+    delays: Sequence[timedelta], step: int, next_at: datetime
+) -> list[datetime]:
+    """Return when attempts are made from now on if each of them fails, spread aside.
+
+    Args:
+        delays: Those of the endpoint's schedule.
+        step: How many attempts of the schedule have been made.
+        next_at: When the next one is due.
+    """
+    moments = [next_at]
+    for delay in delays[step:]:
+        moments.append(moments[-1] + delay)
+    return moments
+
+
 def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     """Return what a ``Retry-After`` header asks for, or None if it is unreadable.
 

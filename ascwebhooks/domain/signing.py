@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -127,6 +128,38 @@ def sign(
     """
     content = _content(message_id, timestamp, body)
     return " ".join([_signature(key, content) for key in keys])
+
+
+class Checked(NamedTuple):
+    """One key of an endpoint's, and which of a request's signatures is its.
+
+    Args:
+        computed: The signature that the secret makes, if one is made; a private key's
+            is only verified.
+        matches: The place of the signature that is right, from 0; None if none is.
+    """
+
+    computed: str | None
+    matches: int | None
+
+
+def signed_content(message_id: str, timestamp: str, body: bytes) -> bytes:
+    """Return what is signed: id, timestamp and body, joined by dots."""
+    return b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
+
+
+def check_with_secret(key: bytes, given: Sequence[str], content: bytes) -> Checked:
+    """Return which of these signatures an HMAC secret makes of ``content``."""
+    computed = _signature(key, content)
+    same = (at for at, each in enumerate(given) if _same(computed, each))
+    return Checked(computed, next(same, None))
+
+
+def check_with_public(raw: bytes, given: Sequence[str], content: bytes) -> Checked:
+    """Return which of these signatures an Ed25519 public key verifies."""
+    public = Ed25519PublicKey.from_public_bytes(raw)
+    right = (at for at, each in enumerate(given) if _verifies(public, each, content))
+    return Checked(None, next(right, None))
 
 
 def _content(message_id: str, timestamp: int, body: bytes) -> bytes:

@@ -35,6 +35,8 @@ class Span(StrEnum):
 
     HOUR = "1h"
     DAY = "24h"
+    #: The same in a few steps: for many at once.
+    DAY_BY_HOUR = "24h by hour"
     WEEK = "7d"
     MONTH = "30d"
 
@@ -63,6 +65,7 @@ _DAY_S = 86_400
 _SPANS = {
     Span.HOUR: (3_600, 60),
     Span.DAY: (_DAY_S, 900),
+    Span.DAY_BY_HOUR: (_DAY_S, 3_600),
     Span.WEEK: (7 * _DAY_S, 3 * 3_600),
     Span.MONTH: (30 * _DAY_S, 12 * 3_600),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
@@ -20,15 +21,18 @@ from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
+from ascwebhooks.services.overviews import Overviews
 from ascwebhooks.services.people import People
 from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
 from ascwebhooks.services.rejected_events import RejectedEvents
+from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.sign_on import SingleSignOn
+from ascwebhooks.services.signatures import Signatures
 from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
@@ -42,6 +46,7 @@ class Services:
 
     acceptance: Acceptance
     audit: Audit
+    dead_letters: DeadLetters
     deliveries: Deliveries
     endpoint_states: EndpointStates
     endpoints: Endpoints
@@ -54,16 +59,19 @@ class Services:
     metrics: Metrics
     notices: Notices
     onboarding: Onboarding
+    overviews: Overviews
     people: People
     portals: Portals
     previews: Previews
     rejected_events: RejectedEvents
+    replay_results: ReplayResults
     replays: Replays
     rings: Rings
     secrets: Secrets
     sessions: Sessions
     single_sign_on: SingleSignOn | None
     statistics: Statistics
+    signatures: Signatures
     subscriptions: Subscriptions
     tenants: Tenants
     walking: Walking

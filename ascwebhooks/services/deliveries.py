@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Unpack
 from uuid import UUID
 
@@ -25,6 +26,10 @@ from ascwebhooks.storage.models import Attempt, Delivery
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+
+#: How long a list may be looked for before it is said to be too much.
+SEARCH_WITHIN = timedelta(seconds=5)
+_LATE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Deliveries:
         tenant_id: str,
         *,
         after: UUID | None = None,
+        before: UUID | None = None,
         limit: int = 50,
         **wanted: Unpack[DeliveryFilters],
     ) -> Sequence[Delivery]:
@@ -76,10 +82,54 @@ class Deliveries:
 
         Raises:
             NotFound: If there is no such tenant.
+            SearchTooLong: If what is wanted is too rare among too many.
         """
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
-            return uow.deliveries.page(tenant_id, after=after, limit=limit, **wanted)
+            uow.search_within(SEARCH_WITHIN)
+            return uow.deliveries.page(
+                tenant_id, after=after, before=before, limit=limit, **wanted
+            )
+
+    def named(self, tenant_id: str, delivery_ids: Sequence[UUID]) -> Sequence[Delivery]:
+        """Return those of these deliveries that are the tenant's, the newest first."""
+        with self._uow() as uow:
+            return uow.deliveries.named(tenant_id, delivery_ids)
+
+    def news(
+        self,
+        tenant_id: str | None,
+        than: UUID | None,
+        watched: Sequence[UUID] = (),
+        limit: int = 500,
+    ) -> tuple[UUID, Sequence[Delivery]]:
+        """Return deliveries that are new, and how others are by now.
+
+        What is committed late has an earlier id than what was seen already, so those
+        of the last seconds come again; whoever asks knows them by their ids.
+
+        Args:
+            tenant_id: Whose; None: whosever they are.
+            than: What this returned before; None for those of from now on.
+            watched: The others.
+            limit: How many new ones at most.
+
+        Returns:
+            What to ask with the next time, and the deliveries.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            if tenant_id is not None:
+                find_tenant(uow, tenant_id)
+            since = than or ids.lowest(uow.now())
+            early = ids.lowest(ids.moment(since) - _LATE)
+            late = uow.deliveries.newer(tenant_id, early, limit)
+            new = uow.deliveries.newer(tenant_id, since, limit)
+            known = uow.deliveries.by_ids(watched) if watched else ()
+        found = {each.id: each for each in (*known, *late, *new)}
+        return (new[-1].id if new else since), [found[each] for each in sorted(found)]
 
     def get(
         self, tenant_id: str, delivery_id: UUID, *, opened: bool = True

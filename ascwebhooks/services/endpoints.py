@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,10 @@ from ascwebhooks.domain.deliveries import END_BATCH, Ordering
 from ascwebhooks.domain.drafts import Draft
 from ascwebhooks.domain.formats import Format
 from ascwebhooks.domain.headers import check_headers
+from ascwebhooks.domain.health import Condition
 from ascwebhooks.domain.retry import DEFAULT_SCHEDULE_S, check_schedule
 from ascwebhooks.domain.signing import Scheme
-from ascwebhooks.domain.urls import parse_target
+from ascwebhooks.domain.urls import Target, parse_target
 from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services import subscriptions
 from ascwebhooks.services.described import (
@@ -58,7 +59,7 @@ class Endpoints:
         making: Making,
         *,
         entropy: Callable[[int], bytes],
-        check_target: Callable[[str], None],
+        check_target: Callable[[str], bool],
         allow_http: bool,
         retention: timedelta,
     ) -> None:
@@ -71,7 +72,7 @@ class Endpoints:
             making: Makes endpoints of drafts.
             entropy: Returns random bytes.
             check_target: Raises TargetRejected if a host, as it resolves now, may
-                not be reached.
+                not be reached; returns whether it resolves.
             allow_http: Whether plain http URLs are taken.
             retention: How long deliveries are kept.
         """
@@ -148,17 +149,47 @@ class Endpoints:
             return describe(uow, self._sealing, tenant_id, [endpoint])[0]
 
     def page(
-        self, tenant_id: str, *, after: UUID | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None,
+        limit: int,
+        search: str | None = None,
+        condition: Condition | None = None,
     ) -> list[Described]:
-        """Return a tenant's endpoints, the newest first, those before ``after``.
+        """Return a tenant's endpoints, the newest first (``storage.endpoints``).
 
         Raises:
             NotFound: If there is no such tenant.
         """
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
-            page = uow.endpoints.page(tenant_id, after=after, limit=limit)
+            page = uow.endpoints.page(
+                tenant_id, after=after, limit=limit, search=search, condition=condition
+            )
             return describe(uow, self._sealing, tenant_id, page)
+
+    def named(
+        self, tenant_id: str, endpoint_ids: Iterable[UUID]
+    ) -> dict[UUID, Endpoint]:
+        """Return those of these endpoints that are the tenant's, deleted ones too."""
+        with self._uow() as uow:
+            rows = uow.endpoints.named(tenant_id, sorted(set(endpoint_ids)))
+        return {each.id: each for each in rows}
+
+    def newest(self, tenant_id: str, limit: int) -> Sequence[Endpoint]:
+        """Return a tenant's newest endpoints, without what belongs to them."""
+        with self._uow() as uow:
+            return uow.endpoints.page(tenant_id, after=None, limit=limit)
+
+    def check_url(self, url: str) -> tuple[Target, bool]:
+        """Return where a URL goes, and whether its host resolves now.
+
+        Raises:
+            TargetRejected: If the URL, or an address it resolves to, is not allowed.
+        """
+        target = parse_target(url, allow_http=self._allow_http)
+        return target, self._check_target(target.host)
 
     def change(
         self,
@@ -172,7 +203,8 @@ class Endpoints:
         Args:
             tenant_id: Whose.
             endpoint_id: Which.
-            changes: By the names of ``create``.
+            changes: By the names of ``create``; a header whose value is None keeps
+                the one it has.
             check: Given what is found, under the lock of the change; may raise.
 
         Raises:
@@ -209,7 +241,9 @@ class Endpoints:
         if changes.get("signature", endpoint.signature) != endpoint.signature:
             raise InvalidInput(_KEEPS_SIGNATURE, field="signature")
         if "headers" in changes:
-            headers = check_headers(changes.pop("headers"))
+            headers = check_headers(
+                self._secrets.with_kept(endpoint, changes.pop("headers"))
+            )
             endpoint.sealed_headers = self._secrets.seal_headers(endpoint, headers)
         wishes = {each: changes.pop(each) for each in _WISHES if each in changes}
         if wishes:
@@ -245,6 +279,4 @@ class Endpoints:
             uow.deliveries.put_in_order(endpoint.id, window)
 
     def _target(self, url: str) -> str:
-        target = parse_target(url, allow_http=self._allow_http)
-        self._check_target(target.host)
-        return target.url
+        return self.check_url(url)[0].url

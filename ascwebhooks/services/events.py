@@ -16,12 +16,16 @@ from ascwebhooks.domain.operations import SOURCE
 from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
+from ascwebhooks.services.deliveries import SEARCH_WITHIN
 from ascwebhooks.services.described import find_endpoint
 from ascwebhooks.services.explanations import Explained, explain
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Event
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+#: Among so many of the last events their types are looked for.
+_RECENT = 500
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Events:
         tenant_id: str,
         *,
         after: UUID | None = None,
+        before: UUID | None = None,
         limit: int = 50,
         type: str | None = None,
         source_id: str | None = None,
@@ -67,18 +72,31 @@ class Events:
 
         Raises:
             NotFound: If there is no such tenant.
+            SearchTooLong: If what is wanted is too rare among too many.
         """
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
+            uow.search_within(SEARCH_WITHIN)
             return uow.events.page(
                 tenant_id,
                 after=after,
+                before=before,
                 limit=limit,
                 type=type,
                 source_id=source_id,
                 since=since,
                 until=until,
             )
+
+    def recent_types(self, tenant_id: str) -> Sequence[str]:
+        """Return of which types a tenant's last events were.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return uow.events.recent_types(tenant_id, _RECENT)
 
     def get(
         self, tenant_id: str, event_id: UUID, *, opened: bool = True

@@ -24,6 +24,7 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 CACHED_S = 5.0
+_PREFIX = "ascwebhooks_"
 #: A count that takes long is taken seldom: it uses a tenth of one connection.
 _SHARE = 10
 _TIMEOUT_MS = 5_000
@@ -72,12 +73,19 @@ class Gauges(Collector):
                 self._until = now + max(CACHED_S, _SHARE * (now - began))
             return self._found
 
+    def read(self) -> dict[str, float]:
+        """Return the gauges by name, without the prefix; what is missing is not there.
+
+        ``broker_up`` and ``database_up`` are there in any case.
+        """
+        return {
+            each.name.removeprefix(_PREFIX): each.samples[0].value
+            for each in self.collect()
+        }
+
     def _of_stream(self) -> list[Metric]:
         try:
             values: Sequence[float] = self._stream.lag()
-        except redis.ResponseError as error:
-            # Nobody has written to it or read it yet.
-            values = (0, 0) if "no such key" in str(error) else ()
         except redis.RedisError as error:
             log.warning("gauges_not_read", part="broker", error=repr(error))
             values = ()
@@ -106,4 +114,4 @@ def _families(
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"ascwebhooks_{name}", text, value=value)
+    return GaugeMetricFamily(_PREFIX + name, text, value=value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +30,19 @@ class Finding:
     well: bool
     detail: str
     mend: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found; ``workers`` says what queues each consumes."""
+
+    findings: Sequence[Finding]
+    workers: Mapping[str, Sequence[str]]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is to be mended."""
+        return all(each.well for each in self.findings)
 
 
 Check = Callable[[], Finding]
@@ -64,7 +77,17 @@ class Health:
 
     def examine(self) -> list[Finding]:
         """Check everything that ``doctor`` reports."""
-        return [
+        return list(self.report().findings)
+
+    def report(self) -> Report:
+        """Check everything, and say who works on what."""
+        staff: dict[str, list[str]] = {}
+
+        def workers() -> Finding:
+            staff.update(self._workers())
+            return _staffed(staff)
+
+        findings = [
             *self.ready(),
             *_run(
                 [
@@ -73,10 +96,11 @@ class Health:
                     self._clock,
                     self._lag,
                     self._backlog,
-                    self._staff,
+                    workers,
                 ]
             ),
         ]
+        return Report(findings, staff)
 
     def backlog(self) -> dict[str, int]:
         """Return how many deliveries there are of each status."""
@@ -170,32 +194,32 @@ class Health:
         return Finding(
             "mailboxes",
             well=len(due) <= _LAG_LIMIT,
-            detail=f"{len(due)} endpoints have something due that nobody serves now",
+            detail=f"{len(due)} with something due that nobody serves now",
             mend="start another 'ascwebhooks worker --deliver'.",
         )
 
-    def _staff(self) -> Finding:
-        found = self._workers()
-        queues = {queue for some in found.values() for queue in some}
-        missing = [
-            what
-            for what, there in {
-                "--deliver": any(
-                    q.startswith("deliver.") and not q.endswith(".slow") for q in queues
-                ),
-                "--deliver --slow": any(q.endswith(".slow") for q in queues),
-                "--maintenance": "maintenance" in queues,
-            }.items()
-            if not there
-        ]
-        return Finding(
-            "workers",
-            well=not missing,
-            detail=f"{len(found)} answer"
-            + (f"; none {', '.join(missing)}" * bool(missing)),
-            mend="start: "
-            + "; ".join(f"ascwebhooks worker {each}" for each in missing),
-        )
+
+def _staffed(staff: Mapping[str, list[str]]) -> Finding:
+    """Say whether somebody works on each kind of queue."""
+    queues = {queue for some in staff.values() for queue in some}
+    missing = [
+        what
+        for what, there in {
+            "--deliver": any(
+                q.startswith("deliver.") and not q.endswith(".slow") for q in queues
+            ),
+            "--deliver --slow": any(q.endswith(".slow") for q in queues),
+            "--maintenance": "maintenance" in queues,
+        }.items()
+        if not there
+    ]
+    return Finding(
+        "workers",
+        well=not missing,
+        detail=f"{len(staff)} answer"
+        + (f"; none {', '.join(missing)}" * bool(missing)),
+        mend="start: " + "; ".join(f"ascwebhooks worker {each}" for each in missing),
+    )
 
 
 def _run(checks: list[Check]) -> Iterator[Finding]:

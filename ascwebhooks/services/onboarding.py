@@ -60,7 +60,7 @@ class Onboarding:
         uow: Callable[[], UnitOfWork],
         sealing: Sealing,
         making: Making,
-        check_target: Callable[[str], None],
+        check_target: Callable[[str], bool],
     ) -> None:
         """Take the parts; ``check_target`` raises if a host may not be reached."""
         self._uow = uow

@@ -59,14 +59,24 @@ class RejectedEvents:
                 find_tenant(uow, tenant_id)
             return uow.rejected_events.page(tenant_id, after=after, limit=limit)
 
-    def get(self, tenant_id: str | None, rejected_id: UUID) -> RejectedWithRaw:
-        """Return a rejected event with the bytes that came.
+    def get(
+        self, tenant_id: str | None, rejected_id: UUID, *, opened: bool = True
+    ) -> RejectedWithRaw:
+        """Return a rejected event.
+
+        Args:
+            tenant_id: Whose; None: whosever it is.
+            rejected_id: Which.
+            opened: Whether with the bytes that came; a look at them is recorded in
+                the audit log.
 
         Raises:
             NotFound: If there is none, or it is not this tenant's.
         """
         with self._uow() as uow:
             row = _find(uow, tenant_id, rejected_id)
+            if not opened:
+                return RejectedWithRaw(row, None)
             _record(uow, "rejected_event.viewed", row)
             uow.commit()
         return RejectedWithRaw(row, self._open(row))

@@ -18,6 +18,7 @@ from ascwebhooks.domain.replays import Plan
 from ascwebhooks.errors import Conflict, NotFound
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Replay
+from ascwebhooks.storage.replays import Place
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 #: Counting a million takes about a second; what takes longer is counted by walking.
@@ -25,6 +26,19 @@ COUNT_WITHIN = timedelta(seconds=3)
 _DAY = timedelta(days=1)
 #: An id's millisecond is never later than when its delivery ended, but for this.
 _SLACK = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class CountedEndpoint:
+    """Where some of what is replayed goes, and whether it will be taken there.
+
+    ``is_skipped``: the endpoint is disabled or deleted, or its region not allowed.
+    """
+
+    endpoint_id: UUID
+    deliveries: int
+    state: str
+    is_skipped: bool
 
 
 @dataclass(frozen=True)
@@ -36,12 +50,14 @@ class Counted:
         is_exact: Whether counting came to its end in time.
         count: How many of them can be reopened.
         notes: What is to be known of the others, and of those that will wait.
+        endpoints: Where they go, most first.
     """
 
     total: int
     is_exact: bool
     count: int
     notes: tuple[str, ...]
+    endpoints: tuple[CountedEndpoint, ...] = ()
 
 
 class Counting:
@@ -84,7 +100,7 @@ class Counting:
         counts: Counter[UUID] = Counter()
         is_exact = True
         deadline = now + self._within
-        for window in _days(_bounds(wanted, now, self._retention)):
+        for window in days_of(bounds_of(wanted, now, self._retention)):
             found = uow.replays.count(
                 tenant_id, wanted, now, window, deadline - uow.now()
             )
@@ -104,7 +120,13 @@ class Counting:
         counted = _counted(uow, tenant_id, counts, is_exact=True)
         pending = len(found) - len(ended)
         notes = [f"{_many(pending)} pending already and skipped."] if pending else []
-        return Counted(len(asked), True, counted.count, (*notes, *counted.notes))
+        return Counted(
+            len(asked),
+            True,
+            counted.count,
+            (*notes, *counted.notes),
+            counted.endpoints,
+        )
 
     def _refuse(self, missing: list[UUID], now: datetime) -> None:
         kept_since = (now - self._retention).date()
@@ -126,10 +148,13 @@ def plan_of(replay: Replay) -> Plan:
 
 def window_of(replay: Replay, plan: Plan, retention: timedelta) -> Window:
     """Return the bounds of what a replay by filter is about."""
-    return _bounds(plan.filter or {}, replay.cutoff, retention)
+    return bounds_of(plan.filter or {}, replay.cutoff, retention)
 
 
-def _bounds(wanted: DeliveryFilters, cutoff: datetime, retention: timedelta) -> Window:
+def bounds_of(
+    wanted: DeliveryFilters, cutoff: datetime, retention: timedelta
+) -> Window:
+    """Return the bounds of the ids that a filter can be about."""
     low = max(
         cutoff - retention - _DAY, wanted.get("since") or cutoff - retention - _DAY
     )
@@ -137,7 +162,7 @@ def _bounds(wanted: DeliveryFilters, cutoff: datetime, retention: timedelta) -> 
     return Window(ids.lowest(low), ids.lowest(high))
 
 
-def _days(window: Window) -> list[Window]:
+def days_of(window: Window) -> list[Window]:
     """Return a window cut at each midnight, where partitions are."""
     found, low = [], window.low
     while low < window.high:
@@ -153,10 +178,12 @@ def _counted(
 ) -> Counted:
     allowed = find_tenant(uow, tenant_id).allowed_regions
     open_: Counter[str] = Counter()
-    notes = []
+    notes: list[str] = []
+    found: list[CountedEndpoint] = []
     for place in uow.replays.places(tenant_id, counts, lock=False):
         many = _many(counts[place.endpoint_id])
         shown = ids.show(Kind.ENDPOINT, place.endpoint_id)
+        found.append(_counted_endpoint(place, counts[place.endpoint_id], allowed))
         if place.state in (EndpointState.DISABLED, EndpointState.DELETED):
             after = "; resume it and replay again" if place.state == "disabled" else ""
             notes.append(f"{many} skipped: {shown} is {place.state}{after}.")
@@ -171,7 +198,16 @@ def _counted(
                 notes.append(f"{many} made pending and wait: {shown} is paused.")
     if not is_exact:
         notes.append("Counting took too long: there are more, found while it runs.")
-    return Counted(counts.total(), is_exact, open_.total(), tuple(notes))
+    found.sort(key=lambda each: -each.deliveries)
+    return Counted(counts.total(), is_exact, open_.total(), tuple(notes), tuple(found))
+
+
+def _counted_endpoint(
+    place: Place, deliveries: int, allowed: Sequence[str]
+) -> CountedEndpoint:
+    ended = place.state in (EndpointState.DISABLED, EndpointState.DELETED)
+    skipped = ended or place.region not in allowed
+    return CountedEndpoint(place.endpoint_id, deliveries, place.state, skipped)
 
 
 def _many(count: int) -> str:

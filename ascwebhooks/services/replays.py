@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Unpack, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.domain.replays import MAX_IDS, REPLAYABLE, Plan, ReplayState
+from ascwebhooks.domain.replays import (
+    Plan,
+    ReplayState,
+    Selection,
+    remaining,
+)
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.services.replay_counts import Counted, Counting, plan_of, window_of
+from ascwebhooks.services.replay_wishes import told_of, wanted_of
+from ascwebhooks.services.rivals import refuse_taken, rivals_of
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.dead_letters import DeadLetters
 from ascwebhooks.storage.models import Replay
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -46,6 +51,22 @@ class Progress:
     plan: Plan
     outcome: Mapping[str, int] | None = None
     counted: Counted | None = None
+
+    @property
+    def done(self) -> int:
+        """How many it has come to."""
+        return self.replay.reopened + self.replay.skipped
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """How long it is going to take; None if nothing can be said."""
+        row = self.replay
+        return remaining(
+            row.total - self.done,
+            self.done,
+            row.rate_per_s,
+            row.updated_at - row.created_at,
+        )
 
 
 class Replays:
@@ -83,7 +104,7 @@ class Replays:
         filter: DeliveryFilters | None = None,
     ) -> Counted:
         """Return what ``create`` would be about, and make nothing; see there."""
-        wanted = _wanted(deliveries, filter)
+        wanted = wanted_of(deliveries, filter)
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
             return self._counting.count(uow, tenant_id, deliveries, wanted, uow.now())
@@ -96,6 +117,7 @@ class Replays:
         filter: DeliveryFilters | None = None,
         rate_per_s: int | None = None,
         created_by: str = "",
+        unless_taken: bool = False,
     ) -> Progress:
         """Begin to send again what has ended by now.
 
@@ -106,19 +128,27 @@ class Replays:
                 otherwise.
             rate_per_s: How many may fall due in a second.
             created_by: Who asked.
+            unless_taken: Refuse if there is nothing to do, or another replay may be
+                about the same; else each delivery is reopened by one of them.
 
         Raises:
             InvalidInput: If it is not either ids or a filter, or a value is no good.
             NotFound: If there is no such tenant, or it has no such delivery.
-            Conflict: If retention has removed a delivery that is asked for by id.
+            Conflict: If retention has removed a delivery that is asked for by id, or
+                another replay has taken these.
         """
-        wanted = _wanted(deliveries, filter)
+        wanted = wanted_of(deliveries, filter)
         if rate_per_s is not None and rate_per_s < 1:
             raise InvalidInput("at least one a second.", field="rate_per_s")
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
+            if unless_taken:
+                uow.replays.lock_creation(tenant_id)
             now = uow.now()
             counted = self._counting.count(uow, tenant_id, deliveries, wanted, now)
+            if unless_taken:
+                chosen = Selection(deliveries, wanted)
+                refuse_taken(rivals_of(uow, tenant_id, chosen, now), counted)
             plan = Plan(wanted, counted.is_exact, horizon=uow.replays.horizon())
             replay = Replay(
                 id=ids.uuid7(_ms(now), self._entropy(10)),
@@ -139,12 +169,26 @@ class Replays:
                 replay.id,
                 tenant_id=tenant_id,
                 total=counted.total,
-                filter=_told(wanted),
+                filter=told_of(wanted),
                 rate_per_s=rate_per_s,
             )
             uow.commit()
         log.info("replay_created", total=counted.total, **_names(replay))
         return Progress(replay, plan, {}, counted)
+
+    def rivals(
+        self,
+        tenant_id: str,
+        *,
+        deliveries: Sequence[UUID] | None = None,
+        filter: DeliveryFilters | None = None,
+    ) -> list[Progress]:
+        """Return the replays of late that may be about the same, the newest first."""
+        chosen = Selection(deliveries, wanted_of(deliveries, filter))
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            found = rivals_of(uow, tenant_id, chosen, uow.now())
+        return [Progress(each, plan_of(each)) for each in found]
 
     def page(
         self,
@@ -211,24 +255,6 @@ class Replays:
         """
         return self._change(tenant_id, replay_id, ReplayState.CANCELLED)
 
-    def dead_letters(
-        self, tenant_id: str, **wanted: Unpack[DeliveryFilters]
-    ) -> Sequence[DeadLetters]:
-        """Return a tenant's dead letters by endpoint and reason.
-
-        Args:
-            tenant_id: Whose.
-            wanted: What narrows them (``DeliveryFilters``).
-
-        Raises:
-            NotFound: If there is no such tenant.
-        """
-        with self._uow() as uow:
-            find_tenant(uow, tenant_id)
-            window = ids.window(uow.now(), self._retention)
-            wanted["status"] = Status.DEAD_LETTERED
-            return uow.dead_letters.groups(tenant_id, wanted, window)
-
     def _change(self, tenant_id: str, replay_id: UUID, state: ReplayState) -> Progress:
         with self._uow() as uow:
             # Whoever walks it holds this lock for a batch: it is waited for.
@@ -253,38 +279,6 @@ class Replays:
         window = window_of(replay, plan, self._retention)
         outcome = uow.replays.outcome(replay, window, _OUTCOME_WITHIN)
         return Progress(replay, plan, outcome)
-
-
-def _wanted(
-    deliveries: Sequence[UUID] | None, filter: DeliveryFilters | None
-) -> DeliveryFilters | None:
-    if (deliveries is None) == (filter is None):
-        raise InvalidInput("give either deliveries or a filter.", field="deliveries")
-    if filter is None:
-        if not 1 <= len(deliveries or ()) <= MAX_IDS:
-            raise InvalidInput(f"1 to {MAX_IDS} ids.", field="deliveries")
-        return None
-    given = {name: value for name, value in filter.items() if value is not None}
-    status = str(given.pop("status", Status.DEAD_LETTERED))
-    wanted = cast(DeliveryFilters, {"status": status, **given})
-    if status not in REPLAYABLE:
-        raise InvalidInput(
-            f"what is {status} cannot be replayed.", field="filter.status"
-        )
-    since, until = wanted.get("since"), wanted.get("until")
-    if since and until and since >= until:
-        raise InvalidInput("since is not before until.", field="filter.since")
-    return wanted
-
-
-def _told(wanted: DeliveryFilters | None) -> dict[str, str] | None:
-    """Return a filter for the audit log; None if ids were given."""
-    if wanted is None:
-        return None
-    told = {name: str(value) for name, value in wanted.items()}
-    if endpoint_id := wanted.get("endpoint_id"):
-        told["endpoint_id"] = ids.show(Kind.ENDPOINT, endpoint_id)
-    return told
 
 
 def _ms(moment: datetime) -> int:

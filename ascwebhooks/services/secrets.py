@@ -16,10 +16,12 @@ from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services.described import (
     HEADERS_TABLE,
+    Described,
     WithSecret,
     describe,
     find_endpoint,
     names,
+    open_headers,
 )
 from ascwebhooks.services.sealing import SECRETS, Sealing
 from ascwebhooks.storage.models import Endpoint, EndpointSecret
@@ -54,6 +56,7 @@ class Secrets:
         endpoint_id: UUID,
         overlap: timedelta = OVERLAP,
         signature: str | None = None,
+        check: Callable[[Described], None] | None = None,
     ) -> WithSecret:
         """Give an endpoint a new secret; the others sign too until the overlap ends.
 
@@ -63,6 +66,7 @@ class Secrets:
             overlap: How long from now the secrets there were stay in force; 0 ends
                 them at once.
             signature: ``v1`` or ``v1a``, from now on; as it was if None.
+            check: Given what is found, under the lock of the change; may raise.
 
         Raises:
             NotFound: If the tenant has no such endpoint.
@@ -73,6 +77,8 @@ class Secrets:
         with self._uow() as uow:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
+            if check is not None:
+                check(describe(uow, self._sealing, tenant_id, [endpoint])[0])
             now = uow.now()
             in_force = uow.endpoints.secrets(tenant_id, [endpoint_id], now)
             if overlap and len(in_force) >= MAX_SECRETS:
@@ -131,6 +137,27 @@ class Secrets:
     def _new_id(self, uow: UnitOfWork) -> UUID:
         ms = int(uow.now().timestamp() * 1000)
         return ids.uuid7(ms, self._entropy(10))
+
+    def with_kept(
+        self, endpoint: Endpoint, headers: Mapping[str, str | None]
+    ) -> dict[str, str]:
+        """Return headers with the values that are kept: of those that are None.
+
+        Raises:
+            InvalidInput: If there is no such header any more.
+        """
+        wanted = [name for name, value in headers.items() if value is None]
+        known = open_headers(self._sealing, endpoint) if wanted else {}
+        gone = next((name for name in wanted if name not in known), None)
+        if gone is not None:
+            raise InvalidInput(
+                f"headers: {gone!a} is not there any more; give its value.",
+                field="headers",
+            )
+        return {
+            name: known[name] if value is None else value
+            for name, value in headers.items()
+        }
 
     def seal_headers(
         self, endpoint: Endpoint, headers: Mapping[str, str]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,17 +12,20 @@ from sqlalchemy.orm import Session
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.delivery_filters import conditions
+from ascwebhooks.storage.limits import Bounded, TookTooLong
 from ascwebhooks.storage.models import Delivery
 
 
 class DeadLetters(NamedTuple):
-    """Dead letters of one endpoint that died of the same reason.
+    """Dead letters of one endpoint that died of the same reason and error.
 
     ``first`` and ``last``: when the first and the last of them died.
     """
 
     endpoint_id: UUID
     dead_reason: str | None
+    status_code: int | None
+    error: str | None
     deliveries: int
     first: datetime | None
     last: datetime | None
@@ -36,24 +38,41 @@ class DeadLetterRepository:
         self._session = session
 
     def groups(
-        self, tenant_id: str, wanted: DeliveryFilters, window: Window
-    ) -> Sequence[DeadLetters]:
-        """Return a tenant's dead letters by endpoint and reason, most first."""
+        self,
+        tenant_id: str,
+        wanted: DeliveryFilters,
+        window: Window,
+        within: timedelta,
+    ) -> list[DeadLetters] | None:
+        """Return a tenant's dead letters by endpoint, reason and last error.
+
+        Args:
+            tenant_id: Whose.
+            wanted: Which; its status is that of dead letters.
+            window: Bounds of their ids.
+            within: How long it may take.
+
+        Returns:
+            None if it took longer.
+        """
+        same = (
+            Delivery.endpoint_id,
+            Delivery.dead_reason,
+            Delivery.last_status_code,
+            Delivery.last_error,
+        )
         ended = Delivery.completed_at
-        rows = self._session.execute(
-            select(
-                Delivery.endpoint_id,
-                Delivery.dead_reason,
-                func.count(),
-                func.min(ended),
-                func.max(ended),
-            )
+        query = (
+            select(*same, func.count(), func.min(ended), func.max(ended))
             .where(
                 *conditions(tenant_id, wanted),
                 Delivery.id >= window.low,
                 Delivery.id < window.high,
             )
-            .group_by(Delivery.endpoint_id, Delivery.dead_reason)
-            .order_by(func.count().desc(), Delivery.endpoint_id)
+            .group_by(*same)
         )
-        return [DeadLetters(*row) for row in rows]
+        try:
+            with Bounded(self._session, within):
+                return [DeadLetters(*row) for row in self._session.execute(query)]
+        except TookTooLong:
+            return None

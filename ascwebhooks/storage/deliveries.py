@@ -14,8 +14,8 @@ from ascwebhooks.domain.deliveries import DeadReason, Status
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.arrays import uuids
-from ascwebhooks.storage.delivery_filters import conditions
-from ascwebhooks.storage.models import Attempt, Delivery
+from ascwebhooks.storage.delivery_filters import conditions, hints
+from ascwebhooks.storage.models import Attempt, Delivery, Endpoint
 
 _PENDING = text(
     "SELECT id FROM delivery WHERE endpoint_id = :endpoint AND tenant_id = :tenant"
@@ -147,6 +147,7 @@ class DeliveryRepository:
         tenant_id: str,
         *,
         after: UUID | None,
+        before: UUID | None = None,
         limit: int,
         **wanted: Unpack[DeliveryFilters],
     ) -> Sequence[Delivery]:
@@ -155,14 +156,53 @@ class DeliveryRepository:
         Args:
             tenant_id: Whose.
             after: The last id of the page before, or None for the first.
+            before: The first id of the page after: those that come just before it.
             limit: How many.
             wanted: Which.
         """
-        query = select(Delivery).where(*conditions(tenant_id, wanted))
+        query = select(Delivery).where(
+            *conditions(tenant_id, wanted),
+            *hints(wanted, lambda: self._endpoint_ids(tenant_id)),
+        )
         if after is not None:
             query = query.where(Delivery.id < after)
+        if before is None:
+            order = Delivery.id.desc()
+            return self._session.scalars(query.order_by(order).limit(limit)).all()
+        query = query.where(Delivery.id > before).order_by(Delivery.id).limit(limit)
+        return self._session.scalars(query).all()[::-1]
+
+    def newer(
+        self, tenant_id: str | None, than: UUID, limit: int
+    ) -> Sequence[Delivery]:
+        """Return the first deliveries after an id, the oldest first; all tenants' too.
+
+        Args:
+            tenant_id: Whose; None: whosever they are.
+            than: The id.
+            limit: How many.
+        """
+        query = select(Delivery).where(Delivery.id > than)
+        if tenant_id is not None:
+            query = query.where(Delivery.tenant_id == tenant_id)
+        return self._session.scalars(query.order_by(Delivery.id).limit(limit)).all()
+
+    def by_ids(self, delivery_ids: Sequence[UUID]) -> Sequence[Delivery]:
+        """Return these deliveries, whosever they are, the oldest first."""
         return self._session.scalars(
-            query.order_by(Delivery.id.desc()).limit(limit)
+            select(Delivery).where(Delivery.id.in_(delivery_ids)).order_by(Delivery.id)
+        ).all()
+
+    def _endpoint_ids(self, tenant_id: str) -> Sequence[UUID]:
+        owned = select(Endpoint.id).where(Endpoint.tenant_id == tenant_id)
+        return self._session.scalars(owned).all()
+
+    def named(self, tenant_id: str, delivery_ids: Sequence[UUID]) -> Sequence[Delivery]:
+        """Return those of these deliveries that are the tenant's, the newest first."""
+        return self._session.scalars(
+            select(Delivery)
+            .where(Delivery.id.in_(delivery_ids), Delivery.tenant_id == tenant_id)
+            .order_by(Delivery.id.desc())
         ).all()
 
     def cancel(self, tenant_id: str, delivery_id: UUID) -> Delivery | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
 from sqlalchemy import ColumnElement
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
 from ascwebhooks.storage.models import Delivery
 
+#: A statement that names more than these takes too long to plan.
+_MANY_ENDPOINTS = 2_000
 _EQUAL = {
     "status": Delivery.status,
     "endpoint_id": Delivery.endpoint_id,
@@ -30,4 +36,30 @@ def conditions(tenant_id: str, wanted: DeliveryFilters) -> list[ColumnElement[bo
         found.append(Delivery.id >= ids.lowest(since))
     if until is not None:
         found.append(Delivery.id < ids.lowest(until))
+    return found
+
+
+def hints(
+    wanted: DeliveryFilters, endpoint_ids: Callable[[], Sequence[UUID]]
+) -> list[ColumnElement[bool]]:
+    """Return what follows from a filter anyway, and lets an index find rare rows.
+
+    What is pending, and each type, is indexed by endpoint; what failed apart.
+
+    Args:
+        wanted: The filter.
+        endpoint_ids: Returns all of the tenant's endpoints, deleted ones too.
+    """
+    found: list[ColumnElement[bool]] = []
+    pending = wanted.get("status") == Status.PENDING
+    by_endpoint = pending or wanted.get("event_type") is not None
+    if by_endpoint and wanted.get("endpoint_id") is None:
+        owned = endpoint_ids()
+        if len(owned) <= _MANY_ENDPOINTS:
+            found.append(Delivery.endpoint_id.in_(owned))
+    if wanted.get("dead_reason") is not None:
+        found.append(Delivery.status == Status.DEAD_LETTERED)
+    code = wanted.get("status_code")
+    if code is not None and not 200 <= code < 300:
+        found.append(Delivery.last_error.is_not(None))
     return found

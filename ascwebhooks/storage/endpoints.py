@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select, text
+from sqlalchemy import Row, delete, func, select, text, true
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.deliveries import EndpointState
+from ascwebhooks.domain.health import Condition
 from ascwebhooks.storage.models import (
     Base,
     Endpoint,
@@ -36,6 +37,27 @@ _TARGETS = text(
     " AND (s.expires_at IS NULL OR s.expires_at > clock_timestamp())"
     " WHERE e.id = ANY(:ids) GROUP BY e.tenant_id, e.id"
 )
+
+_STATES = {
+    Condition.PAUSED: EndpointState.PAUSED,
+    Condition.DISABLED: EndpointState.DISABLED,
+    Condition.HEALTHY: EndpointState.ACTIVE,
+    Condition.FAILING: EndpointState.ACTIVE,
+    Condition.BARRED: EndpointState.ACTIVE,
+}
+_CONDITIONS = {
+    Condition.HEALTHY: [
+        Mailbox.consecutive_failures == 0,
+        func.coalesce(
+            func.greatest(Mailbox.breaker_until, Mailbox.held_until) <= func.now(),
+            true(),
+        ),
+    ],
+    Condition.FAILING: [Mailbox.consecutive_failures > 0],
+    Condition.BARRED: [
+        func.greatest(Mailbox.breaker_until, Mailbox.held_until) > func.now()
+    ],
+}
 
 
 # Locked before anything is done about it; the caller has locked the tenant.
@@ -112,12 +134,35 @@ class EndpointRepository:
         ).one_or_none()
 
     def page(
-        self, tenant_id: str, *, after: UUID | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        after: UUID | None,
+        limit: int,
+        search: str | None = None,
+        condition: Condition | None = None,
     ) -> Sequence[Endpoint]:
-        """Return a tenant's endpoints, the newest first, those before ``after``."""
+        """Return a tenant's endpoints, the newest first, those before ``after``.
+
+        Args:
+            tenant_id: Whose.
+            after: The last id of the page before, or None for the first.
+            limit: How many.
+            search: Those with this in their URL or description, in whatever case.
+            condition: Those that are so now.
+        """
         query = select(Endpoint).where(
             Endpoint.tenant_id == tenant_id, Endpoint.deleted_at.is_(None)
         )
+        if search is not None:
+            query = query.where(
+                Endpoint.url.icontains(search, autoescape=True)
+                | Endpoint.description.icontains(search, autoescape=True)
+            )
+        if condition is not None:
+            query = query.join(Mailbox, Mailbox.endpoint_id == Endpoint.id).where(
+                Endpoint.state == _STATES[condition], *_CONDITIONS.get(condition, ())
+            )
         if after is not None:
             query = query.where(Endpoint.id < after)
         return self._session.scalars(
@@ -173,6 +218,21 @@ class EndpointRepository:
                 EndpointSecret.endpoint_id.in_(endpoint_ids),
                 (EndpointSecret.expires_at.is_(None))
                 | (EndpointSecret.expires_at > now),
+            )
+            .order_by(EndpointSecret.created_at.desc(), EndpointSecret.id.desc())
+        ).all()
+
+    def secrets_since(
+        self, tenant_id: str, endpoint_id: UUID, moment: datetime
+    ) -> Sequence[EndpointSecret]:
+        """Return an endpoint's secrets that were in force then or are, newest first."""
+        return self._session.scalars(
+            select(EndpointSecret)
+            .where(
+                EndpointSecret.tenant_id == tenant_id,
+                EndpointSecret.endpoint_id == endpoint_id,
+                (EndpointSecret.expires_at.is_(None))
+                | (EndpointSecret.expires_at > moment),
             )
             .order_by(EndpointSecret.created_at.desc(), EndpointSecret.id.desc())
         ).all()

@@ -140,6 +140,19 @@ class EventRepository:
         """Return what sending needs of these events."""
         return self._session.execute(_SEALED, {"ids": uuids(event_ids)}).all()
 
+    def recent_types(self, tenant_id: str, among: int) -> Sequence[str]:
+        """Return the types of a tenant's last ``among`` events, in order."""
+        last = (
+            select(Event.type)
+            .where(Event.tenant_id == tenant_id)
+            .order_by(Event.id.desc())
+            .limit(among)
+            .subquery()
+        )
+        return self._session.scalars(
+            select(last.c.type).distinct().order_by(last.c.type)
+        ).all()
+
     def find(self, tenant_id: str, event_id: UUID) -> Event | None:
         """Return the event, or None."""
         return self._session.scalars(
@@ -151,6 +164,7 @@ class EventRepository:
         tenant_id: str,
         *,
         after: UUID | None,
+        before: UUID | None = None,
         limit: int,
         type: str | None = None,
         source_id: str | None = None,
@@ -162,6 +176,7 @@ class EventRepository:
         Args:
             tenant_id: Whose.
             after: The last id of the page before, or None for the first.
+            before: The first id of the page after: those that come just before it.
             limit: How many.
             type: Only this type.
             source_id: Only those with this id of the gateway's.
@@ -179,7 +194,11 @@ class EventRepository:
             query = query.where(Event.id < ids.lowest(until))
         if after is not None:
             query = query.where(Event.id < after)
-        return self._session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+        if before is None:
+            order = Event.id.desc()
+            return self._session.scalars(query.order_by(order).limit(limit)).all()
+        query = query.where(Event.id > before).order_by(Event.id).limit(limit)
+        return self._session.scalars(query).all()[::-1]
 
     def forget_keys(self, now: datetime, older_than: timedelta) -> int:
         """Delete the keys of events older than this; return how many there were."""

@@ -213,6 +213,7 @@ class Event(Base):
     __table_args__ = (
         Index("ix_event_tenant", "tenant_id", "id"),
         Index("ix_event_source_id", "tenant_id", "source_id"),
+        Index("ix_event_type", "tenant_id", "type"),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 
@@ -269,6 +270,34 @@ class Delivery(Base):
             postgresql_where=text("status = 'pending' AND attempt_count > 0"),
         ),
         Index("ix_delivery_tenant", "tenant_id", "id"),
+        Index("ix_delivery_endpoint", "endpoint_id", "event_type"),
+        Index(
+            "ix_delivery_error",
+            "tenant_id",
+            "last_error",
+            "id",
+            postgresql_where=text("last_error IS NOT NULL"),
+        ),
+        Index(
+            "ix_delivery_status_code",
+            "tenant_id",
+            "last_status_code",
+            "id",
+            postgresql_where=text("last_error IS NOT NULL"),
+        ),
+        Index(
+            "ix_delivery_dead_reason",
+            "tenant_id",
+            "dead_reason",
+            "id",
+            postgresql_where=text("status = 'dead_lettered'"),
+        ),
+        Index(
+            "ix_delivery_cancelled",
+            "tenant_id",
+            "id",
+            postgresql_where=text("status = 'cancelled'"),
+        ),
         Index(
             "ix_delivery_dead",
             "tenant_id",

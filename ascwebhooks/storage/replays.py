@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.delivery_filters import DeliveryFilters
@@ -17,9 +16,9 @@ from ascwebhooks.domain.replays import ReplayState, Step
 from ascwebhooks.storage.arrays import uuids
 from ascwebhooks.storage.deliveries import PLACE
 from ascwebhooks.storage.delivery_filters import conditions
+from ascwebhooks.storage.limits import Bounded, TookTooLong
 from ascwebhooks.storage.models import Delivery, Endpoint, Mailbox, Replay
 
-_CANCELED_BY_TIMEOUT = "57014"
 # Each once: what was reopened since the cut-off has not ended, or later.
 _REOPEN = text(
     "UPDATE delivery SET status = 'pending', step = 0, sent_alone = 0,"
@@ -30,6 +29,10 @@ _REOPEN = text(
     " WHERE delivery.id = w.id AND delivery.id = ANY(CAST(:ids AS uuid[]))"
     " AND tenant_id = :tenant AND status <> 'pending'"
     " AND completed_at < :cutoff RETURNING endpoint_id".replace("{place}", PLACE)
+)
+# Of two who want the same at once, the second sees what the first has made.
+_LOCK_CREATION = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('replay ' || :tenant, 0))"
 )
 
 
@@ -153,9 +156,9 @@ class ReplayRepository:
             .group_by(Delivery.endpoint_id)
         )
         try:
-            with self._bounded(within):
+            with Bounded(self._session, within):
                 return {row[0]: row[1] for row in self._session.execute(query)}
-        except _TookTooLong:
+        except TookTooLong:
             return None
 
     def by_ids(self, tenant_id: str, delivery_ids: Sequence[UUID]) -> list[Ended]:
@@ -256,10 +259,10 @@ class ReplayRepository:
         else:
             query = query.where(Delivery.id.in_(replay.delivery_ids))
         try:
-            with self._bounded(within):
+            with Bounded(self._session, within):
                 rows = self._session.execute(query.group_by(Delivery.status))
                 return {row[0]: row[1] for row in rows}
-        except _TookTooLong:
+        except TookTooLong:
             return None
 
     def endpoints_of(self, tenant_id: str, endpoint_id: UUID | None) -> Sequence[UUID]:
@@ -271,32 +274,21 @@ class ReplayRepository:
             query = query.where(Endpoint.id == endpoint_id)
         return self._session.scalars(query).all()
 
-    def _bounded(self, within: timedelta) -> _Bounded:
-        return _Bounded(self._session, within)
+    def lock_creation(self, tenant_id: str) -> None:
+        """Let nobody else create a replay of the tenant's until the commit."""
+        self._session.execute(_LOCK_CREATION, {"tenant": tenant_id})
 
+    def lately(self, tenant_id: str, since: datetime, limit: int) -> Sequence[Replay]:
+        """Return a tenant's replays that have not ended or did so since a time.
 
-class _TookTooLong(Exception):
-    """A statement was given up."""
-
-
-class _Bounded:
-    """Statements within it may take so long; the transaction goes on afterwards.
-
-    Raises:
-        _TookTooLong: If one took longer.
-    """
-
-    def __init__(self, session: Session, within: timedelta) -> None:
-        self._session = session
-        self._ms = max(1, within // timedelta(milliseconds=1))
-
-    def __enter__(self) -> None:
-        self._savepoint = self._session.begin_nested()
-        self._session.execute(text(f"SET LOCAL statement_timeout = {self._ms}"))
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        # Rolling back to the savepoint takes the timeout back too.
-        self._savepoint.rollback()
-        orig = error.orig if isinstance(error, DBAPIError) else None
-        if getattr(orig, "pgcode", None) == _CANCELED_BY_TIMEOUT:
-            raise _TookTooLong from error
+        The newest first.
+        """
+        return self._session.scalars(
+            select(Replay)
+            .where(
+                Replay.tenant_id == tenant_id,
+                or_(Replay.finished_at.is_(None), Replay.finished_at >= since),
+            )
+            .order_by(Replay.id.desc())
+            .limit(limit)
+        ).all()

@@ -80,6 +80,12 @@ _READ = _of_counts(
     " WHERE endpoint_id = ANY(CAST(:endpoints AS uuid[])) AND tenant_id = :tenant"
     " AND grain_s = :grain AND at >= :since AND at < :until"
 )
+_MOST_DEAD = text(
+    "SELECT tenant_id, sum(dead_lettered) FROM rollup WHERE endpoint_id = :all"
+    " AND grain_s = :grain AND at >= :since AND tenant_id <> :platform"
+    " GROUP BY tenant_id HAVING sum(dead_lettered) > 0"
+    " ORDER BY 2 DESC, 1 LIMIT :limit"
+)
 _FORGET = text("DELETE FROM rollup WHERE grain_s = :grain AND at < :before")
 
 
@@ -140,6 +146,26 @@ class RollupRepository:
             },
         )
         return [(row[0], row[1], _tally(row)) for row in rows]
+
+    def most_dead(
+        self, grain: Grain, since: datetime, limit: int
+    ) -> list[tuple[str, int]]:
+        """Return the tenants of which most deliveries ran out of attempts.
+
+        Args:
+            grain: What is summed up: minutes or hours.
+            since: Those that began then or later.
+            limit: How many tenants.
+        """
+        given = {
+            "all": ALL_ENDPOINTS,
+            "platform": PLATFORM,
+            "grain": grain.value,
+            "since": since,
+            "limit": limit,
+        }
+        rows = self._session.execute(_MOST_DEAD, given)
+        return [(row[0], int(row[1])) for row in rows]
 
     def forget(self, grain: Grain, before: datetime, past: timedelta) -> int:
         """Delete what is older than ``past`` before ``before``; return how many."""

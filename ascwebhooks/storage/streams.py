@@ -96,7 +96,14 @@ class Stream:
 
     def lag(self) -> tuple[int, int]:
         """Return how many entries nobody has read, and how many are unsettled."""
-        for group in self._client.xinfo_groups(self._stream):
+        try:
+            groups = self._client.xinfo_groups(self._stream)
+        except redis.ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            # Nobody has written to it or read it yet.
+            return 0, 0
+        for group in groups:
             if group["name"] in (self._group, self._group.encode()):
                 return int(group.get("lag") or 0), int(group["pending"])
         return int(self._client.xlen(self._stream)), 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from ascwebhooks.domain.audit import SYSTEM, Actor
-from ascwebhooks.errors import Unavailable
+from ascwebhooks.errors import SearchTooLong, Unavailable
 from ascwebhooks.storage.audit import AuditRepository
 from ascwebhooks.storage.claims import ClaimRepository
 from ascwebhooks.storage.data_keys import DataKeyRepository
@@ -30,14 +30,18 @@ from ascwebhooks.storage.notices import NoticeRepository
 from ascwebhooks.storage.people import PersonRepository
 from ascwebhooks.storage.portal_links import PortalLinkRepository
 from ascwebhooks.storage.rejected_events import RejectedEventRepository
+from ascwebhooks.storage.replay_results import ReplayResultRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
 from ascwebhooks.storage.sessions import SessionRepository
+from ascwebhooks.storage.standings import StandingRepository
 from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
 from ascwebhooks.storage.throttles import ThrottleRepository
 
 log = structlog.get_logger()
+
+_STATEMENT_STOPPED = "57014"
 
 Sessions = Callable[[], Session]
 
@@ -59,6 +63,7 @@ class UnitOfWork:
 
     Raises:
         Unavailable: From within the block, when the database is away.
+        SearchTooLong: See ``search_within``.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class UnitOfWork:
         self._noticed = noticed
         self._actor = actor
         self._hooks: list[Callable[[], None]] = []
+        self._is_bounded = False
 
     def __enter__(self) -> Self:
         self._session = session = self._sessions()
@@ -96,9 +102,11 @@ class UnitOfWork:
         self.keys = ApiKeyRepository(session)
         self.data_keys = DataKeyRepository(session)
         self.replays = ReplayRepository(session)
+        self.replay_results = ReplayResultRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.gauges = GaugeRepository(session)
         self.rollups = RollupRepository(session)
+        self.standings = StandingRepository(session)
         self.idempotency = IdempotencyRepository(session)
         self.people = PersonRepository(session)
         self.sessions = SessionRepository(session)
@@ -115,6 +123,11 @@ class UnitOfWork:
     ) -> None:
         # Closing a session rolls back whatever was not committed.
         self._session.close()
+        if self._is_bounded and _was_stopped(error):
+            raise SearchTooLong(
+                "there is too much to look through for this; narrow it by time or to"
+                " an endpoint."
+            ) from error
         if is_away(error):
             raise Unavailable("the database is away; try again.") from error
 
@@ -131,6 +144,16 @@ class UnitOfWork:
         missing by its holder, like any other that was lost.
         """
         self._session.execute(text("SET LOCAL synchronous_commit = off"))
+
+    def search_within(self, limit: timedelta) -> None:
+        """Let each statement from here on take so long, and the block fail if it does.
+
+        Raises:
+            SearchTooLong: From within the block.
+        """
+        ms = max(1, limit // timedelta(milliseconds=1))
+        self._session.execute(text(f"SET LOCAL statement_timeout = {ms}"))
+        self._is_bounded = True
 
     def flush(self) -> None:
         """Send what was added, so that a conflict is seen here."""
@@ -159,6 +182,11 @@ class UnitOfWork:
                 hook()
             except Exception:
                 log.exception("after_commit_failed")
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    state = getattr(error.orig, "pgcode", None) if isinstance(error, DBAPIError) else ""
+    return state == _STATEMENT_STOPPED
 
 
 def is_away(error: BaseException | None) -> bool:

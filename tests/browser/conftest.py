@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class Site:
     services: Services
     pipeline: Pipeline
     password: str
+    environ: Mapping[str, str]
 
     def admin(self, path: str = "/") -> str:
         """Return the URL of a page below /admin."""
@@ -80,7 +81,7 @@ def site(pipeline: Pipeline, tmp_path: Path, environ: dict[str, str]) -> Iterato
         process = spawn(Program(name="web", argv=argv, env=whole), log)
         stack.callback(stop, process, signal.SIGTERM, 10)
         wait_until(lambda: ports.answers(bind, "/readyz"), 30, "the server is ready")
-        yield Site(f"http://{bind}", pipeline.services, pipeline, made[1])
+        yield Site(f"http://{bind}", pipeline.services, pipeline, made[1], environ)
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +101,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages in contexts of their own; what a page complains of fails the test."""
+def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Opens pages in contexts of their own; what a page complains of fails the test.
+
+    They are closed before ``site`` is: live parts would complain that it is gone.
+    """
     complaints: list[str] = []
     contexts: list[BrowserContext] = []
 
@@ -152,5 +156,8 @@ def log_in() -> Callable[..., None]:
 def _note(complaints: list[str], message: Any) -> None:
     # A status of 4xx is told to the console too, and may be what a test is about.
     told = message.text
+    # As is what a page that is being left had asked for.
+    if told.startswith(("htmx:afterRequest", "htmx:sendError")):
+        return
     if message.type == "error" and "Failed to load resource" not in told:
         complaints.append(told)

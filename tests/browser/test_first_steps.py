@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 def test_the_first_administrator_logs_in_and_creates_a_tenant(page, site, log_in):
     """From the login that the first start prints to a tenant in the list."""
     log_in(page, site)
+    expect(page.get_by_text("Nothing is sent anywhere yet")).to_be_visible()
+    page.get_by_role("link", name="Go to the tenants").click()
     page.get_by_role("link", name="New tenant").click()
     page.get_by_label("Id").fill("globex")
     page.get_by_label("Name").fill("Globex Corporation")

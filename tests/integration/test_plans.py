@@ -161,6 +161,7 @@ NARROW = [
         2,
     ),
     ("deliveries.find", lambda u: u.deliveries.find("acme", LONG_AGO), 1),
+    ("deliveries.named", lambda u: u.deliveries.named("acme", [LONG_AGO, TODAY]), 2),
     ("deliveries.attempts", lambda u: u.deliveries.attempts(LONG_AGO), 1),
     ("deliveries.of_event", lambda u: u.deliveries.of_event("acme", LONG_AGO), 1),
     ("deliveries.cancel", lambda u: u.deliveries.cancel("acme", LONG_AGO), 1),
@@ -247,7 +248,15 @@ WIDE = [
         "replays.outcome by filter",
         lambda u: u.replays.outcome(REPLAY, WINDOW, timedelta(seconds=5)),
     ),
-    ("dead_letters.groups", lambda u: u.dead_letters.groups("acme", DEAD, WINDOW)),
+    (
+        "dead_letters.groups",
+        lambda u: u.dead_letters.groups("acme", DEAD, WINDOW, timedelta(seconds=5)),
+    ),
+    (
+        "replay_results.skipped by filter",
+        lambda u: u.replay_results.skipped(REPLAY, DEAD, WINDOW, 50),
+    ),
+    ("standings.of", lambda u: u.standings.of("acme", WINDOW, 10_001)),
 ]
 
 
@@ -374,6 +383,42 @@ def test_the_first_in_order_is_found_by_an_index(pipeline):
         }, "nobody else is rung"
         _reads_an_index(uow, claims._FIRST, {"endpoints": endpoint_ids})
         _reads_an_index(uow, mailboxes._DUE_ALL, {})
+
+
+def test_an_endpoints_last_deliveries_are_found_by_its_index(pipeline):
+    """Five of one endpoint, older than the many thousands of another."""
+    pipeline.services.tenants.create("sparse")
+    many, few = (pipeline.endpoint(tenant_id="sparse") for _ in range(2))
+    rows = [
+        (id_of(0.15, (n << 6).to_bytes(10, "big")), few if n < 5 else many)
+        for n in range(20_000)
+    ]
+    pipeline.do(
+        "INSERT INTO delivery (id, tenant_id, event_id, endpoint_id, event_type,"
+        " status, next_attempt_at)"
+        " SELECT w.id, 'sparse', w.id, w.endpoint_id, 't', 'delivered', now()"
+        " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[])) AS w(id, endpoint_id)",
+        c0=[each[0] for each in rows],
+        c1=[each[1] for each in rows],
+    )
+    pipeline.do("ANALYZE delivery")
+    with pipeline.uow() as uow:
+        asked: list[tuple[str, Any]] = []
+        connection = uow.deliveries._session.connection()
+
+        def note(_conn, _cursor, statement, parameters, *_) -> None:
+            asked.append((statement, parameters))
+
+        listening.listen(connection, "before_cursor_execute", note)
+        found = uow.deliveries.page("sparse", after=None, limit=10, endpoint_id=few)
+        listening.remove(connection, "before_cursor_execute", note)
+        assert len(found) == 5
+        statement, parameters = asked[-1]
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+        ).scalar_one()
+    assert any("endpoint" in each for each in _values(plan, "Index Name")), plan
+    assert sum(_values(plan, "Rows Removed by Filter")) < 100
 
 
 def _values(plan: Any, name: str):

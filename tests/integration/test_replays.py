@@ -14,6 +14,7 @@ from ascwebhooks.domain.deliveries import DeadReason
 from ascwebhooks.domain.replays import BATCH
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
+from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.replay_counts import Counting
 from ascwebhooks.services.replays import Replays
 from tests.integration.dead import plant
@@ -626,7 +627,7 @@ def test_dead_letters_by_endpoint_and_reason(pipeline):
     plant(pipeline, other, 1)
     plant(pipeline, other, 1, status="cancelled")
 
-    groups = pipeline.services.replays.dead_letters("acme")
+    groups = pipeline.services.dead_letters.groups("acme").items
 
     assert {(g.endpoint_id, g.dead_reason): g.deliveries for g in groups} == {
         (one, "attempts_exhausted"): 4,
@@ -679,3 +680,34 @@ def test_what_is_being_dead_lettered_when_a_replay_is_made_is_replayed(pipeline)
     pipeline.services.walking.walk()
     walked = pipeline.services.replays.get(TENANT, made.replay.id).replay
     assert (walked.state, walked.reopened) == ("finished", 6)
+
+
+def test_of_too_many_dead_letters_the_last_days_are_grouped(pipeline):
+    plant(pipeline, pipeline.endpoint(), 3)
+    hasty = DeadLetters(pipeline.uow, timedelta(days=30), within=timedelta(0))
+    # A lock on the table makes any grouping too long, whatever the machine.
+    with pipeline.engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE delivery IN ACCESS EXCLUSIVE MODE")
+        found = hasty.groups("acme")
+    assert (found.total, found.is_exact) == (0, False)
+
+
+def test_a_group_shows_the_error_of_the_one_that_died_last(pipeline):
+    endpoint_id = pipeline.endpoint()
+    plant(pipeline, endpoint_id, 2, ago="2 hours")
+    (last,) = plant(pipeline, endpoint_id, ago="1 hour")
+    pipeline.do(
+        "UPDATE delivery SET last_error = 'timeout', last_status_code = NULL"
+        " WHERE id = :id",
+        id=last,
+    )
+    (group,) = pipeline.services.dead_letters.groups("acme").items
+    assert group.deliveries == 3
+    assert (group.last_error, group.last_status_code) == ("timeout", None)
+    assert group.endpoint.id == endpoint_id
+
+
+def test_another_tenants_dead_letters_are_in_no_group(pipeline):
+    pipeline.services.tenants.create("globex")
+    plant(pipeline, pipeline.endpoint(tenant_id="globex"), tenant_id="globex")
+    assert pipeline.services.dead_letters.groups("acme").items == []

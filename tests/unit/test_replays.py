@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ascwebhooks.domain.replays import BATCH, next_step
+from ascwebhooks.domain.replays import (
+    BATCH,
+    Selection,
+    Skipped,
+    may_overlap,
+    next_step,
+    remaining,
+    why_skipped,
+)
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -51,3 +60,66 @@ def test_in_no_second_do_more_than_the_rate_fall_due(rate, waits):
     # A microsecond is what a time is rounded to.
     for at in range(len(due) - rate):
         assert due[at + rate] - due[at] >= 1 - 1e-4
+
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+DEAD = {"status": "dead_lettered"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param({}, {}, True, id="all and all"),
+        pytest.param({}, {"event_type": "a"}, True, id="all and some"),
+        pytest.param({"event_type": "a"}, {"event_type": "a"}, True, id="the same"),
+        pytest.param({"event_type": "a"}, {"event_type": "b"}, False, id="others"),
+        pytest.param({"endpoint_id": ONE}, {"endpoint_id": TWO}, False, id="elsewhere"),
+        pytest.param({"endpoint_id": ONE}, {"event_type": "a"}, True, id="crosswise"),
+        pytest.param({"since": s(0)}, {"until": s(0)}, False, id="after and before"),
+        pytest.param({"since": s(0)}, {"until": s(1)}, True, id="a second of both"),
+        pytest.param({"status_code": 500}, {"status_code": 503}, False, id="by code"),
+    ],
+)
+def test_which_filters_may_be_about_the_same(one, other, expected):
+    first, second = Selection(None, DEAD | one), Selection(None, DEAD | other)
+    assert may_overlap(first, second) is expected
+    assert may_overlap(second, first) is expected
+
+
+def test_ids_overlap_where_one_is_in_both_and_may_with_any_filter():
+    assert may_overlap(Selection([ONE, TWO], None), Selection([TWO], None))
+    assert not may_overlap(Selection([ONE], None), Selection([TWO], None))
+    assert may_overlap(Selection([ONE], None), Selection(None, DEAD))
+
+
+@pytest.mark.parametrize(
+    ("left", "done", "rate", "elapsed_s", "expected_s"),
+    [
+        pytest.param(0, 9, None, 5, 0, id="nothing is left"),
+        pytest.param(50, 0, 10, 0, 5, id="by its rate"),
+        pytest.param(50, 25, None, 10, 20, id="as fast as until now"),
+        pytest.param(50, 0, None, 10, None, id="nothing is known yet"),
+    ],
+)
+def test_how_long_it_is_going_to_take(left, done, rate, elapsed_s, expected_s):
+    found = remaining(left, done, rate, timedelta(seconds=elapsed_s))
+    assert found == (None if expected_s is None else timedelta(seconds=expected_s))
+
+
+@pytest.mark.parametrize(
+    ("status", "other", "state", "allowed", "expected"),
+    [
+        ("pending", True, "active", True, Skipped.TAKEN),
+        ("pending", False, "active", True, Skipped.PENDING),
+        ("dead_lettered", False, "disabled", True, Skipped.DISABLED),
+        ("dead_lettered", False, "deleted", True, Skipped.DELETED),
+        ("dead_lettered", False, None, True, Skipped.DELETED),
+        ("dead_lettered", False, "active", False, Skipped.REGION),
+        ("dead_lettered", False, "active", True, Skipped.NOT_TAKEN_THEN),
+    ],
+)
+def test_why_a_delivery_was_skipped(status, other, state, allowed, expected):
+    found = why_skipped(
+        status, is_other_replays=other, endpoint_state=state, allowed=allowed
+    )
+    assert found is expected

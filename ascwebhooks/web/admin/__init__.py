@@ -32,6 +32,9 @@ What worked is answered by a redirect (303) and a message: ``rendering.notify("s
 "Endpoint ... was created.")``.  What is shown once (a secret) is rendered at once
 instead.
 
+A form that creates what must not be made twice (``replays/new.html``) carries
+``once.key()`` in a field ``once.FIELD``; its view answers by ``once.answer``.
+
 In templates every ``<form method="post">`` has ``{{ csrf_field() }}`` in it
 (``forms.form`` does that by itself); htmx sends the token in a header.  Without it
 nothing is changed: 400. A form that edits carries what it was opened on (``seen``) and
@@ -48,14 +51,21 @@ dialogs, filters, the way to the next page.  ``{{ at | moment }}`` shows a time,
 (the others are in the npm package), ``may("operate", tenant.id)`` whether to offer
 something. Text from outside is escaped; nothing is ever marked ``safe``.
 
+``{{ text | visible }}`` names what cannot be seen in text from outside, such as marks
+that turn its direction.  ``page_url("admin.deliveries.show", ...)`` is None as long as
+there is no such page.  ``macros/charts.html`` draws what ``charts.outcomes``,
+``charts.latency`` and ``charts.sparkline`` make of a ``Series``;
+``endpoints/show.html`` is the model.
+
 No inline script or style: the policy forbids both, ``style=`` and ``hx-on`` too.
 Scripts are small files in static/, wanted by ``data-`` attributes, loaded by ``<script
 src="{{ asset("x.js") }}" defer></script>`` in ``{% block head %}``; ``asset`` URLs
 change with the file.  Widths that are data (bars) are SVG attributes.
 
 Live parts: ``hx-get`` a route that renders a part of the page, with ``hx-trigger="every
-5s"``; the same template is included by the page itself.  An ended session sends the
-whole page to the login, a failed request shows a message.
+5s"``; the same template is included by the page itself.  What has not changed is not
+swapped.  An ended session sends the whole page to the login, a failed request shows a
+message.
 
 Lists: ``lists.page(fetch, read=..., cursor=...)`` by keyset and
 ``ui.pagination(page)``.

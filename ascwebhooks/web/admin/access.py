@@ -21,6 +21,8 @@ from ascwebhooks.web.admin import cookies, csrf
 
 NAME = "admin"
 _OURS = (f"{NAME}.", "portal.")
+#: Whoever may mend deliveries may see what they carry; each look is recorded.
+PAYLOADS = Permission.OPERATE
 _ATTRIBUTE = "ascwebhooks_page"
 _FILES = f"{NAME}.static"
 _PORTALS_TOO = {f"{NAME}.home", f"{NAME}.logins.log_out", f"{NAME}.nothing"}

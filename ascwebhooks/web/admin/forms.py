@@ -41,6 +41,8 @@ class Form:
         self._schema = schema(unknown=EXCLUDE)
         self.values: dict[str, Any] = dict(initial)
         self.errors: dict[str, list[str]] = {}
+        #: What else an error of a service says, such as where in a field it is.
+        self.context: dict[str, object] = {}
         self.status = HTTPStatus.OK
         if given is not None:
             self.values |= {
@@ -70,6 +72,7 @@ class Form:
             self._take(error.messages_dict)
         except (InvalidInput, Conflict, PreconditionFailed) as error:
             self.status = _status(error)
+            self.context = error.context
             field = str(error.context.get("field", WHOLE))
             known = field if field in self._schema.fields else WHOLE
             self.errors[known] = [_sentence(str(error))]

@@ -17,11 +17,14 @@ class Page(NamedTuple):
         items: The rows.
         after: The cursor of the next page; None on the last.
         is_first: Whether it is the first page.
+        before: The cursor of the page before; None on the first, and in lists that go
+            one way.
     """
 
     items: Sequence[Any]
     after: str | None
     is_first: bool
+    before: str | None = None
 
 
 def page(
@@ -45,3 +48,30 @@ def page(
     items = rows[:AT_ONCE]
     more = len(rows) > AT_ONCE
     return Page(items, cursor(items[-1]) if more else None, asked is None)
+
+
+def both_ways(
+    fetch: Callable[..., Sequence[Any]],
+    *,
+    read: Callable[[str], Any],
+    cursor: Callable[[Any], str],
+) -> Page:
+    """Return the page that the query's ``after`` or ``before`` asks for.
+
+    Args:
+        fetch: Takes ``limit``, ``after`` and ``before``; returns rows.
+        read: Makes a cursor of the query into what ``fetch`` takes.
+        cursor: Returns the cursor of a row.
+    """
+    asked = request.args.get("before") or None
+    if asked is not None:
+        rows = fetch(limit=AT_ONCE + 1, after=None, before=read(asked))
+        if len(rows) > AT_ONCE:
+            items = rows[1:]
+            return Page(items, cursor(items[-1]), False, cursor(items[0]))
+        # That is less than a page of the newest: show a whole one.
+    after = (request.args.get("after") or None) if asked is None else None
+    rows = fetch(limit=AT_ONCE + 1, after=after and read(after), before=None)
+    items, more = rows[:AT_ONCE], len(rows) > AT_ONCE
+    before = cursor(items[0]) if after and items else None
+    return Page(items, cursor(items[-1]) if more else None, after is None, before)

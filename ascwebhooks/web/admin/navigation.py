@@ -47,7 +47,7 @@ PLATFORM = (
     Item("API keys", "key", "admin.keys.index", ADMINISTER),
     Item("Users", "people", "admin.users.index", ADMINISTER),
     Item("Audit log", "journal-text", "admin.audit.index", ADMINISTER),
-    Item("Settings and health", "heart-pulse", "admin.settings.index"),
+    Item("Settings and health", "heart-pulse", "admin.health.index"),
 )
 #: What somebody without a role for all tenants finds outside of a tenant.
 OUTSIDE = (Item("Tenants", "buildings", "admin.tenants.index"),)
@@ -115,7 +115,8 @@ def _exists(item: Item) -> bool:
 
 def _entry(item: Item, **values: Any) -> Entry:
     # All pages of a noun light its entry: in a tenant the one there.
-    same_noun = item.endpoint.rpartition(".")[0] == request.blueprint
+    noun = item.endpoint.rpartition(".")[0]
+    same_noun = f"{request.blueprint}.".startswith(f"{noun}.")
     same_place = bool(values) == ("tenant_id" in (request.view_args or {}))
     url = url_for(item.endpoint, **values)
     return Entry(item.label, item.icon, url, same_noun and same_place)

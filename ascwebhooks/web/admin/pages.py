@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    redirect,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -12,13 +20,23 @@ from ascwebhooks.web.admin import (
     access,
     audit,
     cookies,
+    dead_letters,
+    deliveries,
+    endpoints,
+    events,
+    health,
     keys,
     logins,
+    overview,
     places,
+    platform_rejected_events,
     portals,
     problems,
+    rejected_events,
     rendering,
+    replays,
     sign_on,
+    subscriptions,
     tenants,
     users,
 )
@@ -28,7 +46,17 @@ from ascwebhooks.web.admin.access import needs
 NOUNS = (
     logins,
     sign_on,
+    overview,
+    health,
     tenants,
+    endpoints,
+    subscriptions,
+    events,
+    deliveries,
+    dead_letters,
+    replays,
+    rejected_events,
+    platform_rejected_events,
     keys,
     users,
     audit,
@@ -39,7 +67,6 @@ _POLICY = (
     " frame-ancestors {}"
 )
 _FOREVER = "public, max-age=31536000, immutable"
-_HOME = ("admin.overview.index", "admin.tenants.index")
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -49,6 +76,7 @@ def install(app: Flask, settings: Settings) -> None:
         " ".join(settings.portal_frame_ancestors) or cookies.NOBODY
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    health.install(app, settings)
     app.add_url_rule("/", "root", _to_pages)
     app.register_blueprint(_blueprint())
     app.register_blueprint(_portal())
@@ -95,8 +123,13 @@ def _home() -> ResponseReturnValue:
     if who.kind is ActorKind.PORTAL:
         (only,) = who.grants
         return redirect(url_for("admin.tenants.show", tenant_id=only.tenant_id))
-    first = next(each for each in _HOME if each in current_app.view_functions)
-    return redirect(url_for(first))
+    grants = who.grants
+    if grants.everywhere:
+        return redirect(url_for("admin.overview.index"))
+    own = grants.tenants()
+    if own is not None and len(own) == 1:
+        return redirect(url_for("admin.tenants.show", tenant_id=own[0]))
+    return redirect(url_for("admin.tenants.index"))
 
 
 @needs(None)

@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, url_for
+from flask import Blueprint, current_app, url_for
 from markupsafe import Markup
 
 from ascwebhooks import __version__
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import access, csrf, navigation, places
+from ascwebhooks.web.admin import (
+    access,
+    attempts,
+    csrf,
+    narrowing,
+    navigation,
+    outcomes,
+    places,
+    texts,
+)
 
 _STATIC = Path(str(files("ascwebhooks.web.admin") / "static"))
 _ICONS = _STATIC / "vendor" / "icons"
@@ -28,16 +37,19 @@ _DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def install(blp: Blueprint) -> None:
     """Give the templates of ``blp`` their functions and filters."""
     blp.app_context_processor(_context)
-    for function in (asset, csrf_field, csrf_token, icon, notices, now):
+    for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
-    for shown in (moment, show_id):
+    for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible):
         blp.add_app_template_filter(shown)
 
 
 def _context() -> dict[str, Any]:
     return {
         "navigation": navigation,
+        "outcomes": outcomes,
+        "parts_names": attempts.PARTS,
+        "ranges": narrowing.RANGE_CHOICES,
         "version": __version__,
         "visitor": access.known_visitor(),
     }
@@ -81,6 +93,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def made_at(value: UUID) -> datetime:
+    """Return the time that an id carries."""
+    return ids.moment(value)
+
+
 def show_id(value: UUID, kind: str) -> str:
     """Return an id as people see it.
 
@@ -89,6 +106,13 @@ def show_id(value: UUID, kind: str) -> str:
         kind: The name of its ``domain.ids.Kind``, in lower case.
     """
     return ids.show(Kind[kind.upper()], value)
+
+
+def link_to(endpoint: str, **values: Any) -> str | None:
+    """Return the URL of a page, or None where this server has no such page."""
+    if endpoint not in current_app.view_functions:
+        return None
+    return url_for(endpoint, **values)
 
 
 def csrf_token() -> str:

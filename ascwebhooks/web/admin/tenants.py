@@ -17,7 +17,7 @@ from marshmallow import Schema, fields, validate
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, overview
 from ascwebhooks.web.admin.access import needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Form, Line, Words
 from ascwebhooks.web.admin.rendering import notify
@@ -65,7 +65,12 @@ def index() -> ResponseReturnValue:
 @needs(Permission.ADMINISTER, platform=True)
 def new() -> ResponseReturnValue:
     """Show the form of a new tenant."""
-    form = Form(NewTenant, home_region="default", allowed_regions="default")
+    form = Form(
+        NewTenant,
+        id=request.args.get("id", ""),
+        home_region="default",
+        allowed_regions="default",
+    )
     return render_template("tenants/new.html", form=form)
 
 
@@ -84,8 +89,9 @@ def create() -> ResponseReturnValue:
 @blp.get("/tenants/<tenant_id>")
 @needs(Permission.READ)
 def show(tenant_id: str) -> ResponseReturnValue:
-    """Show a tenant."""
-    return render_template("tenants/show.html", tenant=tenant())
+    """Show a tenant, and how it is going with it."""
+    found = services().overviews.tenant(tenant_id, overview.asked_span())
+    return render_template("tenants/show.html", **overview.shown(found, tenant()))
 
 
 @blp.get("/tenants/<tenant_id>/edit")

@@ -79,13 +79,31 @@
     }
   });
 
+  // Before it is painted, so that what is refreshed does not flicker.
+  document.addEventListener("htmx:afterSwap", () => showTimes(document));
   document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
+  // A live part that is as it was stays: the keyboard's place in it, and the quiet of
+  // whoever has it read out.
+  const last = new WeakMap();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (!target.matches?.('[hx-trigger*="every"]')) return;
+    if (last.get(target) === xhr.responseText) event.detail.shouldSwap = false;
+    last.set(target, xhr.responseText);
+  });
   document.addEventListener("htmx:responseError", (event) => {
     const answer = event.detail.xhr;
     const plain = (answer.getResponseHeader("Content-Type") || "").startsWith("text/plain");
     toast(plain && answer.responseText ? answer.responseText : "That did not work.", "danger");
   });
+  // What a page that is being left had asked for ends as an error too.
+  let leaving = false;
+  addEventListener("beforeunload", () => {
+    leaving = true;
+    setTimeout(() => { leaving = false; }, 3000);
+  });
   document.addEventListener("htmx:sendError", () => {
+    if (leaving) return;
     toast("The server cannot be reached; what is shown may be old.", "warning");
   });
 

@@ -1,0 +1,191 @@
+"""Overviews: how everything is going, at a glance, of all tenants or of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+import structlog
+
+from ascwebhooks.domain import ids, verdicts
+from ascwebhooks.domain.statistics import Grain, Series, Span
+from ascwebhooks.domain.verdicts import Concern, Signs
+from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.gauges import Gauges
+from ascwebhooks.services.statistics import Statistics
+from ascwebhooks.storage.standings import Troubled, TroubledCounts
+from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+#: Beyond it nobody reads the digits.
+BOUND = 10_000
+_TIMEOUT_MS = 1_000
+_SHOWN = 8
+_SPOKEN = {
+    Span.HOUR: "hour",
+    Span.DAY: "24 hours",
+    Span.WEEK: "7 days",
+    Span.MONTH: "30 days",
+}
+
+
+class Count(NamedTuple):
+    """A number of things; at least so many, unless it is exact."""
+
+    value: int
+    is_exact: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How it is going; what could not be read in time is None.
+
+    Args:
+        span: How far back ``series`` goes.
+        series: What attempts came to.
+        due: Deliveries whose time has come.
+        oldest_due_s: For how long the first of them has been due; None if none is.
+        dead: Dead letters there are.
+        stream_lag: Events that nobody has read yet; of the platform alone.
+        troubled: Endpoints that are not well, the worst first.
+        counts: How many of them there are.
+        endpoints: How many endpoints there are.
+        concerns: What to look at first; nothing if all is well.
+        most_dead: Of which tenants most deliveries ran out of attempts, and how many
+            in the last hour or day; of the platform alone.
+    """
+
+    span: Span
+    series: Series
+    due: Count | None
+    oldest_due_s: float | None
+    dead: Count | None
+    stream_lag: int | None
+    troubled: Sequence[Troubled]
+    counts: TroubledCounts
+    endpoints: Count
+    concerns: Sequence[Concern]
+    most_dead: Sequence[tuple[str, int]] = ()
+
+
+class _Now(NamedTuple):
+    due: Count | None = None
+    oldest_due_s: float | None = None
+    dead: Count | None = None
+    stream_lag: int | None = None
+    broker_answers: bool = True
+
+
+class Overviews:
+    """Reads overviews: a few bounded statements each."""
+
+    def __init__(
+        self,
+        uow: Callable[[], UnitOfWork],
+        statistics: Statistics,
+        gauges: Gauges,
+        retention: timedelta,
+        bound: int = BOUND,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            statistics: Sums up attempts.
+            gauges: Keeps what it has read for some seconds.
+            retention: How long deliveries are kept.
+            bound: Where counts end.
+        """
+        self._uow = uow
+        self._statistics = statistics
+        self._gauges = gauges
+        self._retention = retention
+        self._bound = bound
+
+    def platform(self, span: Span) -> Overview:
+        """Return how it is going with all tenants together."""
+        return self._overview(
+            None, span, self._statistics.platform(span), self._measured()
+        )
+
+    def tenant(self, tenant_id: str, span: Span) -> Overview:
+        """Return how it is going with a tenant.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        series = self._statistics.tenant(tenant_id, span)
+        return self._overview(tenant_id, span, series, self._counted(tenant_id))
+
+    def _overview(
+        self, tenant_id: str | None, span: Span, series: Series, now: _Now
+    ) -> Overview:
+        with self._uow() as uow:
+            troubled = uow.standings.troubled(tenant_id, _SHOWN)
+            counts = uow.standings.count_troubled(tenant_id)
+            most_dead = _most_dead(uow, span) if tenant_id is None else ()
+            endpoints = self._count(uow.standings.endpoints(tenant_id, self._bound + 1))
+        signs = Signs(
+            due=None if now.due is None else now.due.value,
+            oldest_due_s=now.oldest_due_s,
+            new_dead=series.total.dead_lettered,
+            barred=counts.barred,
+            failing=counts.failing,
+            disabled=counts.disabled,
+            span=_SPOKEN[span],
+            stream_lag=now.stream_lag,
+            broker_answers=now.broker_answers,
+        )
+        return Overview(
+            span=span,
+            series=series,
+            due=now.due,
+            oldest_due_s=now.oldest_due_s,
+            dead=now.dead,
+            stream_lag=now.stream_lag,
+            troubled=troubled,
+            counts=counts,
+            endpoints=endpoints,
+            concerns=verdicts.concerns(signs),
+            most_dead=most_dead,
+        )
+
+    def _measured(self) -> _Now:
+        """Return the platform's numbers, as the gauges have read them last."""
+        read = self._gauges.read()
+
+        def count(name: str) -> Count | None:
+            return Count(int(read[name]), is_exact=True) if name in read else None
+
+        lag = read.get("stream_lag")
+        return _Now(
+            due=count("due_deliveries"),
+            oldest_due_s=read.get("oldest_due_seconds") or None,
+            dead=count("dead_letters"),
+            stream_lag=None if lag is None else int(lag),
+            broker_answers=bool(read.get("broker_up")),
+        )
+
+    def _counted(self, tenant_id: str) -> _Now:
+        try:
+            with self._uow() as uow:
+                window = ids.window(uow.now(), self._retention)
+                uow.standings.limit(_TIMEOUT_MS)
+                found = uow.standings.of(tenant_id, window, self._bound + 1)
+        except Unavailable as error:
+            log.warning("standing_not_read", tenant_id=tenant_id, error=str(error))
+            return _Now()
+        return _Now(self._count(found.due), found.oldest_due_s, self._count(found.dead))
+
+    def _count(self, found: int) -> Count:
+        return Count(min(found, self._bound), found <= self._bound)
+
+
+def _most_dead(uow: UnitOfWork, span: Span) -> Sequence[tuple[str, int]]:
+    # Longer ago is none of tonight's business, and costs a row a tenant and hour.
+    short = span is Span.HOUR
+    grain, back = (Grain.MINUTE, 1) if short else (Grain.HOUR, 24)
+    return uow.rollups.most_dead(grain, uow.now() - timedelta(hours=back), _SHOWN)

@@ -1,0 +1,140 @@
+"""Selections of dead letters: filters and ids, as URLs and forms carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from flask import request
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from werkzeug.datastructures import MultiDict
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.deliveries import DeadReason, ErrorClass
+from ascwebhooks.domain.delivery_filters import DeliveryFilters
+from ascwebhooks.domain.events import iso
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.statistics import Span
+from ascwebhooks.errors import InvalidInput
+from ascwebhooks.web.api.fields import Id, Text
+
+#: Of a selection by hand: the deliveries' ids.
+CHOSEN = "delivery"
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Time(fields.Field[datetime]):
+    """A time in ISO 8601; without an offset it is UTC."""
+
+    def _deserialize(self, value: str, *_: Any, **__: Any) -> datetime:
+        try:
+            found = datetime.fromisoformat(value.strip())
+            at = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError("Give a time such as 2026-11-23 08:00.") from error
+        if at < _EARLIEST:
+            raise ValidationError("That is too long ago.")
+        return at
+
+
+class _Query(Schema):
+    endpoint_id = Id(Kind.ENDPOINT)
+    reason = fields.String(
+        validate=validate.OneOf([*DeadReason]), attribute="dead_reason"
+    )
+    type = Text(attribute="event_type")
+    error = fields.String(validate=validate.OneOf([*ErrorClass]))
+    status_code = fields.Integer(validate=validate.Range(100, 999))
+    since = Time()
+    until = Time()
+    within = fields.Enum(Span, by_value=True)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which dead letters are meant.
+
+    Args:
+        filter: What they have in common.
+        query: The same as a query or hidden fields have it.
+        errors: What is wrong with what was given, by field; that was left out.
+        chosen: Some of them, if those were chosen by hand.
+    """
+
+    filter: DeliveryFilters
+    query: dict[str, str]
+    errors: dict[str, str]
+    chosen: list[UUID] | None = None
+
+    @property
+    def what(self) -> dict[str, Any]:
+        """What ``Replays`` is to be about."""
+        if self.chosen is not None:
+            return {"deliveries": self.chosen}
+        return {"filter": self.filter}
+
+    @property
+    def fixed(self) -> list[tuple[str, str]]:
+        """It as fields of a form: of "the last hour" since when, and the ids."""
+        if self.chosen is not None:
+            shown = (ids.show(Kind.DELIVERY, each) for each in self.chosen)
+            return [(CHOSEN, each) for each in shown]
+        kept = {name: value for name, value in self.query.items() if name != "within"}
+        since = self.filter.get("since")
+        if since is not None:
+            kept["since"] = iso(since)
+        return list(kept.items())
+
+
+def read(given: MultiDict[str, str] | None = None) -> Selection:
+    """Return what a query, or a form, selects."""
+    values = request.args if given is None else given
+    known = _Query().fields
+    query = {
+        name: value for name in known if (value := values.get(name, "").strip()) != ""
+    }
+    filter, errors = _load(query)
+    within = filter.pop("within", None)
+    if within is not None and "since" not in filter:
+        filter["since"] = datetime.now(UTC) - timedelta(seconds=within.back_s)
+    if "since" in filter and "until" in filter and filter["since"] >= filter["until"]:
+        errors["until"] = "It has to be later than since."
+        del filter["until"]
+    for name in errors:
+        query.pop(name, None)
+    chosen = values.getlist(CHOSEN)
+    return Selection(
+        cast(DeliveryFilters, filter), query, errors, _ids(chosen) if chosen else None
+    )
+
+
+def check(selection: Selection) -> Selection:
+    """Return a selection all of which could be read.
+
+    What could not be read must not be left out here: more would be replayed than was
+    asked for.
+
+    Raises:
+        InvalidInput: If something could not.
+    """
+    for name, problem in selection.errors.items():
+        raise InvalidInput(f"{name.replace('_', ' ')}: {problem}")
+    return selection
+
+
+def _load(query: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        return _Query(unknown=EXCLUDE).load(query), {}
+    except ValidationError as error:
+        problems = {
+            str(name): str(found[0] if isinstance(found, list) else found)
+            for name, found in error.messages_dict.items()
+        }
+        valid = {k: v for k, v in query.items() if k not in problems}
+        return _Query(unknown=EXCLUDE).load(valid), problems
+
+
+def _ids(texts: list[str]) -> list[UUID]:
+    return sorted({ids.read(Kind.DELIVERY, each) for each in texts})

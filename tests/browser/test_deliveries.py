@@ -1,0 +1,111 @@
+"""Following what is delivered, and finding out why something was not, in a browser."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from tests.integration.dead import plant
+from tests.integration.receivers import Receiver, keep_alive
+
+NO = b'HTTP/1.1 503 X\r\nContent-Length: 21\r\n\r\n{"why": "overloaded"} '
+
+
+def test_deliveries_come_in_while_one_watches(page, site, log_in):
+    """New rows on top, rows that move on in place; paused, the list stands still."""
+    pipeline = site.pipeline
+    pipeline.endpoint()
+    first = pipeline.deliver_one(id="one")
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/deliveries"))
+    rows = page.locator("#delivery-rows > tr")
+    expect(rows).to_have_count(1)
+
+    pipeline.deliver_one(id="two")
+    pipeline.services.deliveries.cancel("acme", first)
+    pipeline.do("UPDATE delivery SET attempt_count = 1 WHERE id = :id", id=first)
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("Cancelled")
+    expect(rows.nth(0)).to_contain_text("Pending")
+    expect(page.locator("#tail-told")).to_have_text("1 new delivery")
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#tail-word")).to_have_text("Paused")
+    pipeline.deliver_one(id="three")
+    with page.expect_response(re.compile("/news")):
+        page.get_by_role("button", name="Go on").click()
+    expect(rows).to_have_count(3)
+
+
+def test_filters_are_in_the_url_and_stay_through_the_pages(page, site, log_in):
+    endpoint_id = site.pipeline.endpoint(description="Billing")
+    plant(site.pipeline, endpoint_id, 70)
+    plant(site.pipeline, endpoint_id, 2, status="delivered")
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/deliveries"))
+    page.get_by_label("Status", exact=True).select_option("dead_lettered")
+    page.get_by_label("Endpoint").select_option("Billing")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url(lambda url: "status=dead_lettered&endpoint_id=ep_" in url)
+    assert "error=" not in page.url and "since=" not in page.url
+
+    rows = page.locator("#delivery-rows > tr")
+    expect(rows).to_have_count(50)
+    page.get_by_role("link", name="Next page").click()
+    expect(rows).to_have_count(20)
+    assert "status=dead_lettered" in page.url
+    page.get_by_role("link", name="Previous page").click()
+    expect(rows).to_have_count(50)
+
+
+def test_from_an_event_to_why_it_failed_and_again(page, site, log_in):
+    """The event, its fan-out, the attempt with its answer, its signature, retry."""
+    pipeline = site.pipeline
+    with Receiver(keep_alive(NO)) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url(), description="Billing")
+        delivery_id = pipeline.deliver_one(id="order-7")
+        pipeline.turns().take([endpoint_id])
+        pipeline.after_attempts(delivery_id)
+        pipeline.idle(endpoint_id)
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/events"))
+    page.get_by_label("Find").fill(
+        ids.show(Kind.EVENT, pipeline.delivery(delivery_id).event_id)
+    )
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 attempt failed.")).to_be_visible()
+    page.get_by_role("link", name="Attempts").click()
+
+    page.get_by_role("link", name="Show requests and answers").click()
+    expect(page.get_by_label("Body of the answer", exact=True)).to_contain_text(
+        "overloaded"
+    )
+    curl = page.get_by_role("button", name="Copy as curl").get_attribute("data-copy")
+    assert curl is not None and curl.startswith("curl --globoff --request POST 'http:")
+    page.get_by_role("link", name="Verify this signature").click()
+    expect(page.get_by_text("It is the same as signature 1 of 1")).to_be_visible()
+
+    page.get_by_role("link", name="Delivery", exact=True).click()
+    page.get_by_role("button", name="Retry now").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
+    expect(page.get_by_text("The delivery is due now")).to_be_visible()
+
+
+def test_a_rejected_event_is_mended(page, site, log_in, event):
+    site.pipeline.endpoint()
+    site.pipeline.accept(event('{"a": 1,,}'), via="http", tenant_id="acme")
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/rejected-events"))
+    page.get_by_role("link", name="It is not JSON").click()
+    page.get_by_role("link", name="Show and mend it").click()
+    editor = page.get_by_label("Event", exact=False).and_(page.locator("textarea"))
+    expect(page.locator(".fault mark")).to_have_text(",")
+    editor.fill(event('{"a": 1').decode())
+    page.get_by_role("button", name="Resubmit edited").click()
+    expect(page.get_by_role("alert").first).to_contain_text("It is not JSON")
+    editor.fill(event('{"a": 1}').decode())
+    page.get_by_role("button", name="Resubmit edited").click()
+    expect(page.get_by_text("it goes to 1 endpoint")).to_be_visible()
