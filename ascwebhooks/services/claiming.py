@@ -135,8 +135,25 @@ class Claiming:
         Leases of this endpoint were abandoned several times in a row: perhaps one
         of its deliveries kills the process.  If so, it is found here.
         """
+        jobs: list[Job] = []
+        try:
+            return self._claim_alone(visit, jobs)
+        except BaseException:
+            self.forget(jobs)
+            raise
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Give up jobs that were claimed and not handed on: their transaction failed.
+
+        Or their visit would wait for them, and hold its lease, for ever.
+        """
+        for job in jobs:
+            job.visit.jobs.pop(job.claimed.id, None)
+            job.visit.emptied = False
+
+    def _claim_alone(self, visit: Visit, jobs: list[Job]) -> list[Job]:
         with self._uow() as uow:
-            jobs = self.claim(uow, [visit])
+            jobs += self.claim(uow, [visit])
             for job in jobs:
                 if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
                     uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)

@@ -139,10 +139,12 @@ class People:
         name: str | None = None,
         grants: Iterable[Grant] | None = None,
         state: PersonState | None = None,
+        check: Callable[[Person], None] | None = None,
     ) -> Person:
         """Change a name, roles or the state; it counts from the next request on.
 
-        Whoever is disabled is logged out everywhere.
+        Whoever is disabled is logged out everywhere.  ``check`` is given what is found,
+        under the lock of the change, and may raise.
 
         Raises:
             NotFound: If there is no such person, or a role's tenant.
@@ -152,6 +154,8 @@ class People:
         with self._uow() as uow:
             admins = uow.people.lock_all_with(Role.ADMIN, PersonState.ACTIVE)
             person = _find(uow, person_id, lock=True)
+            if check is not None:
+                check(person)
             wanted = None if grants is None else _wanted(person, list(grants))
             changed = self._apply(uow, person, name, wanted, state)
             if list(admins) == [person_id] and not _administers(person):

@@ -287,10 +287,15 @@ class Turns:
             self._submit(self._claiming.claim_alone(suspicious[0]))
         ordinary = [each for each in hungry if not each.alone]
         for at in range(0, len(ordinary), ENDPOINTS_A_MESSAGE):
-            with self._uow() as uow:
-                jobs = self._claiming.claim(
-                    uow, ordinary[at : at + ENDPOINTS_A_MESSAGE]
-                )
+            jobs: list[Job] = []
+            try:
+                with self._uow() as uow:
+                    jobs = self._claiming.claim(
+                        uow, ordinary[at : at + ENDPOINTS_A_MESSAGE]
+                    )
+            except BaseException:
+                self._claiming.forget(jobs)
+                raise
             self._submit(jobs)
             for visit in ordinary[at : at + ENDPOINTS_A_MESSAGE]:
                 # It may have been closed while its deliveries were being claimed.

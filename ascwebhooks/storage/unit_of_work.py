@@ -121,8 +121,13 @@ class UnitOfWork:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Closing a session rolls back whatever was not committed.
-        self._session.close()
+        try:
+            # Closing a session rolls back whatever was not committed.
+            self._session.close()
+        except DBAPIError as lost:
+            if not is_away(lost):
+                raise
+            raise Unavailable("the database is away; try again.") from lost
         if self._is_bounded and _was_stopped(error):
             raise SearchTooLong(
                 "there is too much to look through for this; narrow it by time or to"

@@ -465,7 +465,7 @@ EVERY = [
     ("POST", "/../new/endpoint", Role.ADMIN),
     ("POST", "/../checks/url", Role.ADMIN),
     ("POST", "/../checks/schedule", Role.ADMIN),
-    ("POST", "/../checks/filter", Role.VIEWER),
+    ("POST", "/../checks/filter", Role.ADMIN),
 ]
 RANKS = [Role.VIEWER, Role.OPERATOR, Role.ADMIN]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -97,6 +98,10 @@ ELSEWHERE = [
     "/administration",
     "/admin/logout",
     "\t//evil.example",
+    "//[x",
+    "http://[",
+    "/admin/%2e%2e/api",
+    "/admin/%6cogout",
 ]
 
 
@@ -332,11 +337,19 @@ def test_a_key_is_shown_once_and_a_tenants_admin_makes_their_tenants_alone(
     assert pipeline.services.keys.recognise(foreign), "it is still in force"
 
 
+def seen(somebody, path: str) -> str:
+    """Return on what a form was opened."""
+    found = re.search(r'name="seen" value="([^"]*)"', somebody.get(path).text)
+    assert found
+    return unescape(found[1])
+
+
 def test_the_last_administrator_stays(browser, pipeline):
     somebody = browser(Role.ADMIN)
     (only,) = pipeline.services.people.page()
     shown = ids.show(Kind.USER, only.id)
-    kept = somebody.post(f"/users/{shown}", {"role": "viewer", "name": "x"})
+    form = {"role": "viewer", "name": "x", "seen": seen(somebody, f"/users/{shown}")}
+    kept = somebody.post(f"/users/{shown}", form)
     assert kept.status_code == 409
     assert somebody.post(f"/users/{shown}/disable").status_code == 409
     assert somebody.get("/users").status_code == 200
@@ -351,9 +364,30 @@ def test_roles_change_from_the_next_request_on(browser, pipeline):
         "tenant_roles": ["operator", "viewer"],
     }
     shown = ids.show(Kind.USER, person.id)
+    form["seen"] = seen(admin, f"/users/{shown}")
     assert admin.post(f"/users/{shown}", form).status_code == 303
     assert viewer.get("/audit").status_code == 404
     assert viewer.get(f"/tenants/{TENANT}").status_code == 200
+
+
+def test_a_stale_form_gives_no_role_back(browser, pipeline):
+    """Somebody took a role away meanwhile; a new name must not restore it."""
+    admin = browser(Role.ADMIN)
+    browser(Role.OPERATOR)
+    bob = pipeline.services.people.by_login("operator-")
+    path = f"/users/{ids.show(Kind.USER, bob.id)}"
+    stale = {"role": "operator", "name": "Bob", "seen": seen(admin, path)}
+    taken = {"role": "viewer", "name": "Bob", "seen": stale["seen"]}
+    assert admin.post(path, taken).status_code == 303
+    assert admin.post(path, stale).status_code == 412
+    roles = pipeline.services.people.by_login("operator-").roles
+    assert [each.role for each in roles] == ["viewer"]
+
+
+def test_no_span_but_those_offered_is_taken(browser):
+    somebody = browser(Role.ADMIN)
+    for asked in ("24h by hour", "1y", ""):
+        assert somebody.get(f"/overview?span={asked}").status_code == 200
 
 
 def test_whoever_changes_their_password_stays_in_and_their_others_are_out(app, person):

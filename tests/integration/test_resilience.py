@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from ascwebhooks import vital
+from ascwebhooks.embedded.receiver import Receiver
+from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.endpoint_states import END_BATCH
 from tests.integration import receivers
+from tests.integration.pipeline import event
 from tests.integration.test_turns import abandoned, answering
 from tests.waiting import wait_until
 
@@ -245,3 +248,39 @@ def test_many_pending_are_ended_in_batches(pipeline, event):
     reasons = pipeline.rows("SELECT DISTINCT dead_reason FROM delivery")
     assert [tuple(each) for each in reasons] == [("endpoint_deleted",)]
     assert pipeline.services.endpoint_states.end_the_rest() == 0
+
+
+def test_what_was_claimed_when_the_database_went_away_is_claimed_again(pipeline):
+    """The claim was read, and its transaction's end failed: nothing is lost by it.
+
+    The visit would wait for jobs that nobody has, and renew its lease for ever.
+    """
+    failures = iter([True])
+
+    class Failing:
+        """A transaction whose connection is lost at its end, once."""
+
+        def __init__(self) -> None:
+            self._uow = pipeline.uow()
+
+        def __enter__(self):
+            return self._uow.__enter__()
+
+        def __exit__(self, *error):
+            self._uow.__exit__(*error)
+            if next(failures, False):
+                raise Unavailable("lost at the end")
+
+    with Receiver(delay_s=0.02) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url, max_in_flight=1)
+        pipeline.accept(*(event(id=f"e{number}") for number in range(40)))
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
+        (visit,) = turns._all()
+        turns._uow = Failing
+        turns._take_back(visit)
+        turns._wake.set()
+        delivered = "SELECT count(*) FROM delivery WHERE status = 'delivered'"
+        wait_until(lambda: pipeline.one(delivered) == 40, 20, "all are delivered")
+        pipeline.idle(endpoint_id)
+        assert next(failures, None) is None, "it did fail"

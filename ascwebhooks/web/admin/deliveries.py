@@ -189,10 +189,19 @@ def _act(
     return redirect(back, HTTPStatus.SEE_OTHER)
 
 
+_OUTCOMES = frozenset({"status", "error", "code", "reason", "replay"})
+
+
 def _tails(found: Narrowed) -> bool:
-    """Return whether new rows belong on top of this page."""
+    """Return whether new rows belong on top of this page.
+
+    Not where rows come and go with what becomes of them: the newest are those that
+    were accepted last, not those that died last.
+    """
     page = found.page
-    return page is not None and page.is_first and "until" not in request.args
+    if page is None or not page.is_first or "until" in request.args:
+        return False
+    return not _OUTCOMES.intersection(request.args)
 
 
 def _endpoints(tenant_id: str, rows: Sequence[Any]) -> dict[UUID, Any]:

@@ -48,7 +48,7 @@ def schedule(tenant_id: str) -> ResponseReturnValue:
 
 
 @blp.post(f"{_ROOT}/filter")
-@needs(Permission.READ)
+@needs(Permission.ADMINISTER)
 def filter(tenant_id: str) -> ResponseReturnValue:
     """Show what a subscription would have made of the last events."""
     form = Form(WishFields, request.form)

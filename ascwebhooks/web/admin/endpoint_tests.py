@@ -16,7 +16,7 @@ from ascwebhooks.errors import NotFound
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import places, standings
-from ascwebhooks.web.admin.access import needs
+from ascwebhooks.web.admin.access import PAYLOADS, needs, visitor
 from ascwebhooks.web.admin.endpoint_lists import endpoint_id_of
 
 blp = Blueprint("tests", __name__)
@@ -71,7 +71,8 @@ def _sent(tenant_id: str, endpoint_id: UUID, event_id: UUID) -> DeliveryWithAtte
         raise NotFound("this event was not sent to this endpoint.")
     outline = services().deliveries.get(tenant_id, delivery.id, opened=False)
     # A look at what is sealed is recorded, so it is opened once there is something.
-    if not outline.attempts:
+    may_open = visitor().grants.may(PAYLOADS, tenant_id)
+    if not outline.attempts or not may_open:
         return outline
     return services().deliveries.get(tenant_id, delivery.id)
 

@@ -51,10 +51,14 @@ def live_of_tenant(tenant_id: str) -> ResponseReturnValue:
     return render_template("overview/live.html", **shown(found, tenant()))
 
 
+#: Others are for other pages.
+_ASKED = (Span.HOUR, Span.DAY, Span.WEEK, Span.MONTH)
+
+
 def asked_span() -> Span:
     """Return the span that the query asks for; the last 24 hours if it does not."""
     asked = request.args.get("span", "")
-    return Span(asked) if asked in [*Span] else Span.DAY
+    return Span(asked) if asked in _ASKED else Span.DAY
 
 
 def shown(found: Overview, whose: Any = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from flask import current_app, request
 
@@ -20,13 +20,20 @@ def safe(target: str | None) -> str | None:
     """
     if not target or any(each <= " " or each in "\\\x7f" for each in target):
         return None
-    parts = urlsplit(target)
-    inside = parts.path == ROOT or parts.path.startswith(ROOT + "/")
-    if parts.scheme or parts.netloc or not inside or target.startswith("//"):
+    parts = _parts(target)
+    if parts is None or parts.scheme or parts.netloc or target.startswith("//"):
         return None
-    if ".." in parts.path or parts.path.startswith((f"{ROOT}/log", f"{ROOT}/sso")):
+    path = unquote(parts.path)
+    inside = path == ROOT or path.startswith(ROOT + "/")
+    away = path.startswith((f"{ROOT}/log", f"{ROOT}/sso"))
+    return target if inside and not away and ".." not in path else None
+
+
+def _parts(target: str) -> SplitResult | None:
+    try:
+        return urlsplit(target)
+    except ValueError:  # half an IPv6 address, for one
         return None
-    return target
 
 
 def absolute(path: str) -> str:
@@ -46,7 +53,9 @@ def origin() -> str | None:
         return safe(here())
     shown = request.headers.get("HX-Current-URL")
     if shown is not None:
-        parts = urlsplit(shown)
+        parts = _parts(shown)
+        if parts is None:
+            return None
         return safe(parts.path + (f"?{parts.query}" if parts.query else ""))
     return safe(request.form.get(FROM))
 

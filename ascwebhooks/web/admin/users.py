@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.domain.people import Grant, PersonState
-from ascwebhooks.errors import InvalidInput, NotPermitted
+from ascwebhooks.errors import InvalidInput, NotPermitted, PreconditionFailed
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists
 from ascwebhooks.web.admin.access import needs, visitor
@@ -28,7 +29,7 @@ _ANYBODY = validate.OneOf(["", *Role])
 _SPARE = 3
 ROLES = (
     ("", "No role for all tenants", "Only the roles in single tenants below."),
-    (Role.VIEWER, "Viewer", "Reads everything, payloads too."),
+    (Role.VIEWER, "Viewer", "Reads everything but payloads."),
     (Role.OPERATOR, "Operator", "Also retries, replays, pauses and resumes."),
     (Role.ADMIN, "Admin", "Everything: endpoints, keys, users, the audit log."),
 )
@@ -43,6 +44,12 @@ class Roles(Schema):
     tenant_roles = fields.List(
         fields.String(validate=validate.OneOf(list(Role))), load_default=list
     )
+
+
+class ChangedRoles(Roles):
+    """A form that was opened on a person as they were at ``seen``."""
+
+    seen = fields.String(required=True)
 
 
 class NewUser(Roles):
@@ -100,7 +107,8 @@ def show(user_id: str) -> ResponseReturnValue:
     everywhere = [each.role for each in by_hand if each.tenant_id is None]
     single = [each for each in by_hand if each.tenant_id is not None]
     form = Form(
-        Roles,
+        ChangedRoles,
+        seen=_version(person),
         name=person.name,
         role="".join(everywhere),
         tenant_ids=[each.tenant_id for each in single],
@@ -113,10 +121,13 @@ def show(user_id: str) -> ResponseReturnValue:
 @needs(ADMINISTER, platform=True)
 def change(user_id: str) -> ResponseReturnValue:
     """Change a person's name and roles."""
-    form, person_id = Form(Roles, request.form), ids.read(Kind.USER, user_id)
+    form, person_id = Form(ChangedRoles, request.form), ids.read(Kind.USER, user_id)
     made = form.submit(
         lambda read: services().people.change(
-            person_id, name=read["name"], grants=_grants(read)
+            person_id,
+            name=read["name"],
+            grants=_grants(read),
+            check=_unchanged_since(read["seen"]),
         )
     )
     if made is None:
@@ -184,6 +195,27 @@ def _form(template: str, form: Form, **context: Any) -> str:
     lines = [each for each in zip(ids_, roles, strict=False) if each[0]]
     lines += [("", str(Role.VIEWER))] * _SPARE
     return render_template(template, form=form, roles=ROLES, lines=lines, **context)
+
+
+def _version(person: Any) -> str:
+    """Return what the form is about: whoever changed it since is told apart."""
+    by_hand = sorted(
+        (each.tenant_id or "", each.role)
+        for each in person.roles
+        if each.source == "hand"
+    )
+    return f"{person.name} {by_hand}"
+
+
+def _unchanged_since(seen: str) -> Callable[[Any], None]:
+    def check(person: Any) -> None:
+        if _version(person) != seen:
+            raise PreconditionFailed(
+                "somebody changed this person since you opened the form. Open it again"
+                " to see how they are now."
+            )
+
+    return check
 
 
 def _grants(read: dict[str, Any]) -> list[Grant]:
