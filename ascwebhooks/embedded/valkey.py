@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, str] = {
     "databases": "64",
     # What is on the stream is not accepted yet: this file is all there is of it.
     "appendonly": "yes",
+    # Why not always: config/decisions/0011-what-the-stream-survives.md.
     "appendfsync": "everysec",
     "save": '""',
     # Full is said to the publisher; nothing is thrown away for it.
