@@ -111,8 +111,8 @@ class Rings:
     ) -> None:
         """Publish messages, but no more than their queue is to hold.
 
-        The doors of the others open by themselves, and the sweep rings them when
-        somebody has taken what waits.
+        The doors of the others are opened: the sweep rings them when somebody has
+        taken what waits.
         """
         if not messages:
             return
@@ -120,8 +120,11 @@ class Rings:
         for each in messages[:room]:
             self._publish(each, region, slow)
         if len(messages) > room:
-            withheld = sum(map(len, messages[room:]))
-            log.warning("rings_withheld", region=region, slow=slow, endpoints=withheld)
+            withheld = [each for some in messages[room:] for each in some]
+            self._doors.open(withheld)
+            log.warning(
+                "rings_withheld", region=region, slow=slow, endpoints=len(withheld)
+            )
 
 
 def _batches(items: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:

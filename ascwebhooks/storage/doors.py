@@ -1,7 +1,8 @@
 """Doors: an endpoint that was rung a moment ago need not be rung again.
 
 A door is a key in Valkey that a ring shuts and a turn opens.  Losing all of
-them costs a few needless rings, keeping one too long costs its ten seconds.
+them costs a few needless rings, keeping one too long costs its ten seconds, or
+thirty where an endpoint is slow.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from uuid import UUID
 import redis
 
 SHUT_MS = 10_000
+#: As long as a ring lives that nobody takes: the sweep, which comes each ten seconds,
+#: adds no second message while the first one is good.
+SHUT_SLOW_MS = 30_000
 SLOW_S = 300
 _DOOR = "ascwebhooks:door:"
 _SLOW = "ascwebhooks:slow:"
@@ -24,17 +28,17 @@ _BARRED = "ascwebhooks:barred:"
 _SHUT = """
 local answers = {}
 for at, id in ipairs(ARGV) do
-  if at > 2 then
+  if at > 3 then
     local slow = redis.call('EXISTS', KEYS[2] .. id)
-    if ARGV[2] ~= '0' then redis.call('DEL', KEYS[3] .. id) end
+    if ARGV[3] ~= '0' then redis.call('DEL', KEYS[3] .. id) end
     local ring
-    if ARGV[2] == '2' and slow == 0 then
+    if ARGV[3] == '2' and slow == 0 then
       ring = redis.call('SET', KEYS[1] .. id, '1', 'PX', ARGV[1])
     else
       ring = redis.call('EXISTS', KEYS[3] .. id) == 0
-        and redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1])
+        and redis.call('SET', KEYS[1] .. id, '1', 'NX', 'PX', ARGV[1 + slow])
     end
-    answers[at - 2] = ring and 1 + slow or 0
+    answers[at - 3] = ring and 1 + slow or 0
   end
 end
 return answers
@@ -75,6 +79,7 @@ class Doors:
         """
         args: list[int | str] = [
             SHUT_MS,
+            SHUT_SLOW_MS,
             int(urgency),
             *(each.hex for each in endpoint_ids),
         ]

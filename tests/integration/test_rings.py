@@ -12,9 +12,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ascwebhooks.services import rings as rings_module
-from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.rings import CROWDED, Rings
 from ascwebhooks.storage.doors import Doors, Urgency
 from ascwebhooks.storage.mailboxes import Due
+from ascwebhooks.tasks.app import RING_EXPIRES_S
 from tests.waiting import wait_until
 
 
@@ -240,6 +241,29 @@ def test_queues_that_nobody_empties_stay_short(pipeline, event, little_room):
     pipeline.services.close()
     assert 1 <= len(pipeline.messages("deliver.default.slow")) <= 3
     assert len(pipeline.messages("deliver.elsewhere.slow")) <= 3
+
+
+def test_a_slow_door_is_shut_for_as_long_as_its_message_is_good(rings, bell, client):
+    """Sweeps come each ten seconds: with a door of ten, each would leave a message."""
+    (one,) = due(1)
+    Doors(client).mark([one.endpoint_id], [])
+    rings.ring([one], Urgency.WHATEVER)
+    settle(rings)
+
+    (door,) = client.keys(f"*door*{one.endpoint_id.hex}")
+    left_ms = RING_EXPIRES_S * 1000 - client.pttl(door)
+    assert 0 <= left_ms < 5_000
+
+
+def test_who_is_withheld_may_be_rung_as_soon_as_there_is_room(rings, bell, client):
+    slow, fast = due(1), due(1)
+    Doors(client).mark([slow[0].endpoint_id], [])
+    bell.queue_length = CROWDED
+    rings.ring([*slow, *fast])
+    settle(rings)
+
+    assert bell.rung == []
+    assert client.keys("*door*") == []
 
 
 def test_a_slow_endpoint_is_swept_once_a_door(pipeline, event):
