@@ -37,6 +37,8 @@ _FIRST_IN_ORDER = text(
     " AND position IS NOT NULL AND id >= :low AND id < :high"
     " ORDER BY position LIMIT 1) d"
 )
+# Before the clock is read: then a replay waits for what it does (``services.walking``).
+_TAKE_NUMBER = text("SELECT pg_current_xact_id()")
 _COUNT_PENDING = text(
     "SELECT count(*) FROM (SELECT FROM delivery WHERE endpoint_id = :endpoint"
     " AND status = 'pending' AND id >= :low AND id < :high LIMIT :limit) pending"
@@ -210,6 +212,7 @@ class DeliveryRepository:
 
         Whoever records a result of it meanwhile is waited for, or waits.
         """
+        self._session.execute(_TAKE_NUMBER)
         return self._session.scalars(
             update(Delivery)
             .where(

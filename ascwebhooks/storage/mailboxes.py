@@ -128,13 +128,15 @@ _RELEASE = text(
     " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
     " WHERE m.endpoint_id = mine.endpoint_id"
 )
+# The clock is read once a row is locked, and not before it waits for that: by then the
+# transaction has a number, for which replays wait (``services.walking``).
 _LOCK = text(
-    "SELECT endpoint_id, tenant_id, lease_token, state, consecutive_failures,"
-    " failing_since, last_success_at, last_failure_at, slow, abandoned_leases,"
-    " breaker_openings,"
-    " breaker_until, held_until, epoch, clock_timestamp()"
+    "WITH locked AS MATERIALIZED (SELECT endpoint_id, tenant_id, lease_token, state,"
+    " consecutive_failures, failing_since, last_success_at, last_failure_at, slow,"
+    " abandoned_leases, breaker_openings, breaker_until, held_until, epoch"
     " FROM mailbox"
-    " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE"
+    " WHERE endpoint_id = ANY(CAST(:ids AS uuid[])) ORDER BY endpoint_id FOR UPDATE)"
+    " SELECT *, clock_timestamp() FROM locked"
 )
 _SAVE = text(
     "UPDATE mailbox m SET consecutive_failures = w.failures,"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from ascwebhooks.storage.mailboxes import Returned
+from tests.waiting import wait_until
 
 LEASE = timedelta(minutes=1)
 
@@ -178,3 +180,25 @@ def test_retries_are_rung_when_they_fall_due_and_not_again_and_again(pipeline):
     pipeline.do("UPDATE delivery SET status = 'delivered'")
     assert maintenance.sweep() == 0
     assert endpoint_id not in pipeline.rung()
+
+
+def test_the_clock_is_read_behind_the_lock(pipeline):
+    """What is recorded ended by that clock; a replay waits for those who hold numbers,
+    and who waits for a lock has none yet.
+    """
+    endpoint_id = pipeline.endpoint()
+    seen = []
+
+    def lock():
+        with pipeline.uow() as uow:
+            seen.append(uow.mailboxes.lock([endpoint_id])[0].seen_at)
+
+    with pipeline.uow() as uow:
+        uow.mailboxes.lock([endpoint_id])
+        other = threading.Thread(target=lock)
+        other.start()
+        wait_until(pipeline.waiting_for_a_lock, 10, "the other one waits")
+        before = uow.now()
+    other.join(10)
+
+    assert seen[0] > before
