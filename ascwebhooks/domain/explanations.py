@@ -18,7 +18,11 @@ from ascwebhooks.domain.operations import Operation
 
 
 class Result(StrEnum):
-    """What became of it; all after ``CANCELLED`` but the next two have no delivery."""
+    """What became of it.
+
+    Of ``PAUSED`` and all before it there is a delivery; of ``DISABLED`` too, but for
+    the events of dead letters.
+    """
 
     DELIVERED = "delivered"
     PENDING = "pending"
@@ -26,6 +30,7 @@ class Result(StrEnum):
     CANCELLED = "cancelled"
     PAUSED = "paused"
     DISABLED = "disabled"
+    ABROAD = "abroad"
     FILTERED = "filtered"
     FILTER_FAILED = "filter_failed"
     CREATED_LATER = "created_later"
@@ -194,6 +199,9 @@ def of_nothing(event: Any, endpoint: Any, subscriptions: Iterable[Any]) -> Expla
             detail="The endpoint was created after the event came.",
             at=ids.moment(endpoint.id),
         )
+    out = (event.not_sent or {}).get("out_of_service", {})
+    if reason := out.get(ids.show(Kind.ENDPOINT, endpoint.id)):
+        return _out_of_service(endpoint.id, DeadReason(reason))
     mine = list(subscriptions)
     refused = [each for each in mine if _kept_from(event, each) is not None]
     if refused:
@@ -202,6 +210,21 @@ def of_nothing(event: Any, endpoint: Any, subscriptions: Iterable[Any]) -> Expla
         endpoint_id=endpoint.id,
         outcome=Result.NOT_SUBSCRIBED,
         detail=_unsubscribed(event, mine),
+    )
+
+
+def _out_of_service(endpoint_id: UUID, reason: DeadReason) -> Explanation:
+    abroad = reason is DeadReason.RESIDENCY
+    was = (
+        "The tenant did not allow the endpoint's region"
+        if abroad
+        else "The endpoint was disabled"
+    )
+    return Explanation(
+        endpoint_id=endpoint_id,
+        outcome=Result.ABROAD if abroad else Result.DISABLED,
+        detail=f"{was} when it came, and dead letters leave no dead letters.",
+        reason=reason,
     )
 
 
@@ -241,7 +264,8 @@ def _unsubscribed(event: Any, subscriptions: Iterable[Any]) -> str:
     if Matcher(enabled).match(event.type).endpoints:
         if event.type == Operation.DEAD_LETTERED:
             return (
-                "It took no part in delivery then: such are not told of dead letters."
+                "A subscription takes its type now; none did then, or the endpoint"
+                " was out of service."
             )
         return "A subscription takes its type now; none did then, or it was a test."
     return "No enabled subscription takes its type."

@@ -8,7 +8,7 @@ asked only where the type fits and nothing else of that endpoint's took the even
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -57,6 +57,9 @@ class Chosen(NamedTuple):
 
 
 _NOBODY = Match(())
+#: Of so many endpoints an event says that they were out of service when it came; an
+#: explanation of the others can only say what may be.
+MOST_OUT_OF_SERVICE = 100
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -160,6 +163,24 @@ def choose(match: Match, facts: Facts) -> Chosen:
     every = {"filtered": filtered, "failed": failed}
     not_sent = {name: each for name, each in every.items() if each}
     return Chosen(tuple(sorted((*match.endpoints, *taken))), not_sent or None)
+
+
+def without(
+    chosen: Chosen, out: Mapping[UUID, str], most: int = MOST_OUT_OF_SERVICE
+) -> Chosen:
+    """Return who gets an event of those chosen: not who is out of service.
+
+    Args:
+        chosen: Who would get it.
+        out: Why a delivery to an endpoint would be dead from birth, where it would.
+        most: Of so many the reason is kept on the event.
+    """
+    kept = tuple(each for each in chosen.endpoints if each not in out)
+    if len(kept) == len(chosen.endpoints):
+        return chosen
+    told = [each for each in chosen.endpoints if each in out][:most]
+    reasons = {ids.show(Kind.ENDPOINT, each): out[each] for each in told}
+    return Chosen(kept, {**(chosen.not_sent or {}), "out_of_service": reasons})
 
 
 def _refusals(asked: Iterable[Asked], facts: Facts) -> dict[str, str | None] | None:

@@ -14,7 +14,6 @@ from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
-from ascwebhooks.domain.operations import Operation
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
@@ -190,7 +189,6 @@ class Batch:
             events.keep(event, self._now),
         )
         chosen = self._chosen(event)
-        takers = self._takers(event, chosen.endpoints)
         self.events.append(
             NewEvent(
                 event_id,
@@ -204,34 +202,26 @@ class Batch:
                 chosen.not_sent,
             )
         )
-        self._fan_out(event, event_id, takers)
+        self._fan_out(event, event_id, chosen.endpoints)
         self.verdicts[position] = Accepted(
             event_id,
             event.source_id,
             duplicate=False,
-            deliveries=len(takers),
+            deliveries=len(chosen.endpoints),
         )
-
-    def _takers(self, event: Event, chosen: Sequence[UUID]) -> Sequence[UUID]:
-        """Return which of the chosen endpoints get a delivery.
-
-        All of them, dead from the start or not, so that it can be replayed; but not
-        for the event of a dead letter.  The endpoints of a tenant that die together
-        would leave as many dead letters each as all of them have together.
-        """
-        if event.type != Operation.DEAD_LETTERED:
-            return chosen
-        routes = self._routes[event.tenant_id].endpoints
-        return [each for each in chosen if routes[each].dead_reason is None]
 
     def _chosen(self, event: Event) -> Chosen:
         if self._intake.only is not None:
             return Chosen((self._intake.only,))
-        match = self._routes[event.tenant_id].matcher.match(event.type)
-        if not match.asked:
-            # Data is read for filters alone.
-            return Chosen(match.endpoints)
-        return choose(match, facts_of(event, self._now))
+        routes = self._routes[event.tenant_id]
+        match = routes.matcher.match(event.type)
+        # Data is read for filters alone.
+        chosen = (
+            choose(match, facts_of(event, self._now))
+            if match.asked
+            else Chosen(match.endpoints)
+        )
+        return routes.takers(event.type, chosen)
 
     def _fan_out(self, event: Event, event_id: UUID, wanted: Sequence[UUID]) -> None:
         routes = self._routes[event.tenant_id]

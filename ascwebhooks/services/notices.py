@@ -22,7 +22,7 @@ import structlog
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.domain.matching import choose
+from ascwebhooks.domain.matching import Chosen, choose
 from ascwebhooks.domain.operations import Operation, cloud_event
 from ascwebhooks.services.batches import Postponed, Refused, Verdict, facts_of
 from ascwebhooks.services.routes import Routes, TenantRoutes
@@ -130,10 +130,13 @@ def _wanted(notice: Notice, raw: bytes, routes: Mapping[str, TenantRoutes]) -> b
     if notice.type != Operation.DEAD_LETTERED:
         return True
     match = route.matcher.match(notice.type)
-    if not match.asked:
-        return route.any_alive(match.endpoints)
-    chosen = choose(match, facts_of(events.parse(raw), notice.at))
-    return route.any_alive(chosen.endpoints) or "failed" in (chosen.not_sent or {})
+    chosen = (
+        choose(match, facts_of(events.parse(raw), notice.at))
+        if match.asked
+        else Chosen(match.endpoints)
+    )
+    takers = route.takers(notice.type, chosen)
+    return bool(takers.endpoints) or "failed" in (takers.not_sent or {})
 
 
 def _names(notice: Notice) -> dict[str, str]:

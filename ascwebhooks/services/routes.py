@@ -17,7 +17,8 @@ from ascwebhooks.domain.deliveries import (
     Ordering,
     mailbox_state,
 )
-from ascwebhooks.domain.matching import Matcher, Subscription
+from ascwebhooks.domain.matching import Chosen, Matcher, Subscription, without
+from ascwebhooks.domain.operations import Operation
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 _REMEMBERED_TENANTS = 10_000
@@ -65,9 +66,19 @@ class TenantRoutes:
     matcher: Matcher
     endpoints: dict[UUID, Route]
 
-    def any_alive(self, endpoint_ids: Iterable[UUID]) -> bool:
-        """Return whether one of these endpoints takes part in delivery."""
-        return any(self.endpoints[each].dead_reason is None for each in endpoint_ids)
+    def takers(self, event_type: str, chosen: Chosen) -> Chosen:
+        """Return which of the chosen endpoints get a delivery of an event.
+
+        All of them, dead from the start or not, so that it can be replayed; but not
+        of the event of a dead letter.  The endpoints of a tenant that die together
+        would leave as many dead letters each as all of them have together.
+        """
+        if event_type != Operation.DEAD_LETTERED:
+            return chosen
+        reasons = (
+            (each, self.endpoints[each].dead_reason) for each in chosen.endpoints
+        )
+        return without(chosen, {each: reason for each, reason in reasons if reason})
 
 
 class Routes:

@@ -206,7 +206,8 @@ class Event(Base):
     """An accepted event; ``sealed`` holds ``domain.events.keep``.
 
     ``not_sent`` says which subscriptions took its type and not the event itself,
-    and why: their filter said no, or failed; None if there is none.
+    and why: their filter said no, or failed; and of a dead letter's event, which
+    endpoints were out of service when it came.  None if there is none.
     """
 
     __tablename__ = "event"

@@ -627,6 +627,32 @@ def test_endpoints_that_die_together_leave_no_more_than_their_own_dead_letters(
     assert pipeline.one(dead, type=DEAD) == 0
 
 
+def test_why_an_endpoint_was_not_told_of_a_dead_letter(pipeline, watcher):
+    """It says how things stood when it came, also when they have changed since."""
+    off, abroad = (pipeline.endpoint(event_types=[DEAD]) for _ in range(2))
+    dying = pipeline.endpoint(event_types=WORK)
+    pipeline.deliver_one()
+    pipeline.do("UPDATE endpoint SET region = 'eu' WHERE id = :id", id=abroad)
+    pipeline.services.endpoint_states.disable(TENANT, off, "gone")
+    pipeline.services.endpoint_states.delete(TENANT, dying)
+    tell(pipeline)
+    event_id = pipeline.one("SELECT id FROM event WHERE type = :type", type=DEAD)
+    pipeline.services.endpoint_states.resume(TENANT, off)
+    later = pipeline.endpoint(event_types=())
+    pipeline.services.subscriptions.create(
+        TENANT, endpoint_id=later, event_types=[DEAD]
+    )
+
+    found = pipeline.services.events.get(TENANT, event_id).explained.items
+
+    told = {each.endpoint_id: each for each in found}
+    assert (told[off].outcome, told[off].reason) == ("disabled", "endpoint_disabled")
+    assert "was disabled when it came" in told[off].detail
+    assert (told[abroad].outcome, told[abroad].reason) == ("abroad", "residency")
+    assert told[later].outcome == "created_later"
+    assert told[watcher].outcome == "pending"
+
+
 def test_a_living_endpoint_is_told_of_the_dead_letters_of_those_that_died(pipeline):
     dying = [pipeline.endpoint(event_types=WORK) for _ in range(3)]
     everything = [pipeline.endpoint() for _ in range(2)]
