@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 
@@ -111,8 +112,7 @@ def stand(before: Standing, outcomes: Iterable[Attempted], now: datetime) -> Sta
     return after
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(NamedTuple):
     """What came of an attempt, and whether it was a probe of an open breaker."""
 
     outcome: Outcome
@@ -121,12 +121,15 @@ class Attempted:
 
 def _after(before: Standing, attempted: Attempted, now: datetime) -> Standing:
     outcome = attempted.outcome
+    if outcome.error is None:
+        # The way of nearly every attempt: nothing is made anew for it.
+        if not (before.failures or before.openings or before.until):
+            return before
+        return replace(before, failures=0, openings=0, until=None)
     if outcome.error is ErrorClass.INTERNAL:
         return before  # it says nothing of the receiver, as a probe neither
     failures = streak(before.failures, outcome)
     after = replace(before, failures=failures, held_until=_held(before, outcome, now))
-    if outcome.error is None:
-        return replace(after, openings=0, until=None)
     if attempted.probe or (not before.openings and failures >= BREAKER_FAILURES):
         openings = before.openings + 1
         return replace(after, openings=openings, until=now + open_for(openings))
