@@ -21,6 +21,9 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 CLAIMING_S = 5.0
+#: Requests are this much further apart than the rate says: one on a new connection
+#: arrives late, and those behind it arrive closer together than they left.
+SPACING = 1.08
 #: After a lease is given back: how far back what fell due is looked for.  Whatever
 #: is older was claimable all the while; the sweep is for the rest.
 LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
@@ -89,7 +92,7 @@ class Leases:
             Lane(
                 target.max_in_flight,
                 failures=None if probe else failures,
-                interval_s=1 / rate if rate else 0.0,
+                interval_s=SPACING / rate if rate else 0.0,
                 start_at=now + leased.rate_wait_s if rate else 0.0,
                 until=self._until(target, began),
             ),
