@@ -81,7 +81,7 @@ def site(pipeline: Pipeline, tmp_path: Path, environ: dict[str, str]) -> Iterato
         process = spawn(Program(name="web", argv=argv, env=whole), log)
         stack.callback(stop, process, signal.SIGTERM, 10)
         wait_until(lambda: ports.answers(bind, "/readyz"), 30, "the server is ready")
-        yield Site(f"http://{bind}", pipeline.services, pipeline, made[1], environ)
+        yield Site(f"http://{bind}", pipeline.services, pipeline, made[1], whole)
 
 
 @pytest.fixture(scope="session")
