@@ -21,9 +21,9 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 log = structlog.get_logger()
 
 CLAIMING_S = 5.0
-#: Requests are this much further apart than the rate says: one on a new connection
-#: arrives late, and those behind it arrive closer together than they left.
-SPACING = 1.08
+#: Requests are this much further apart than the rate says: a receiver that pauses for
+#: a moment sees those that came meanwhile at once (decision 0008).
+SPACING = 1.05
 #: After a lease is given back: how far back what fell due is looked for.  Whatever
 #: is older was claimable all the while; the sweep is for the rest.
 LOOK_BACK = timedelta(seconds=CLAIMING_S + 5)
