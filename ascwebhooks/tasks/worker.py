@@ -106,8 +106,8 @@ def run_worker(app: App, services: Services, duties: Duties, name: str) -> int:
 def _spare_the_collector() -> None:
     """Have the collector leave alone what a process keeps for as long as it runs.
 
-    Modules, tables' descriptions, validators: two hundred thousand objects, which it would
-    go through each time so many others have come to stay.
+    Modules, tables' descriptions, validators: two hundred thousand objects, which it
+    would go through each time a quarter as many others have come to stay.
     """
     gc.collect()
     gc.freeze()
