@@ -62,6 +62,7 @@ def test_a_phone_shows_the_list_without_scrolling_sideways(open_page, site, log_
         assert width <= 390, path
     page.goto(site.admin("/tenants/acme/endpoints"))
     page.get_by_role("link", name=re.compile("a-long-path")).click()
+    expect(page.locator(".standing")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     site.services.endpoint_states.pause("acme", endpoint_id)
     state = page.locator(".standing")

@@ -10,6 +10,8 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 
@@ -213,11 +215,16 @@ class Away:
         """Nothing to leave."""
 
 
-def cut_off(turns) -> None:
-    """Take a process's database away from it, and from nobody else."""
+@contextmanager
+def cut_off(turns) -> Iterator[None]:
+    """Take a process's database away from it, and from nobody else, for a while."""
     parts = (turns, turns._leases, turns._claiming, turns._recorder._recording)
+    uow = turns._uow
     for part in parts:
         part._uow = Away
+    yield
+    for part in parts:
+        part._uow = uow
 
 
 def test_a_process_that_cannot_record_sends_no_more_than_was_in_flight(
@@ -232,14 +239,14 @@ def test_a_process_that_cannot_record_sends_no_more_than_was_in_flight(
         one, other = short.turns(), short.turns()
         one.take([endpoint_id])
         wait_until(lambda: receiver.requests, 10, "the first one is out")
-        cut_off(one)
-        receiver.gate.release(1_000)
 
         def taken_over() -> bool:
             other.take([endpoint_id])
             return pending(pipeline) == 0
 
-        wait_until(taken_over, 20, "the other one has delivered all")
+        with cut_off(one):
+            receiver.gate.release(1_000)
+            wait_until(taken_over, 20, "the other one has delivered all")
         for request in receiver.requests:
             counted[headers_of(request)["webhook-id"]] += 1
     twice = [each for each, count in counted.items() if count > 1]
@@ -260,17 +267,17 @@ def test_what_was_claimed_before_a_freeze_is_not_sent_past_the_lease(
         one._sender.submit = lambda lane, jobs: held.append((lane, list(jobs)))
         one.take([endpoint_id])
         assert held
-        cut_off(one)
 
         def taken_over() -> bool:
             other.take([endpoint_id])
             return pending(pipeline) == 0
 
-        wait_until(taken_over, 20, "the other one has delivered all")
-        for lane, jobs in held:
-            submit(lane, jobs)
-        until = time.monotonic() + 0.3
-        wait_until(lambda: time.monotonic() > until, 2, "it could have been sent")
+        with cut_off(one):
+            wait_until(taken_over, 20, "the other one has delivered all")
+            for lane, jobs in held:
+                submit(lane, jobs)
+            until = time.monotonic() + 0.3
+            wait_until(lambda: time.monotonic() > until, 2, "it could have been sent")
     numbers = [
         json.loads(request.partition(b"\r\n\r\n")[2])["data"]
         for request in receiver.requests
