@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUFF := $(BIN)/ruff
+# Two at a time: half of the tests wait for processes of theirs.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 # Set by `make bench ONLY=hot` to run one scenario.
 ONLY ?=
 
@@ -18,14 +20,14 @@ up: $(VENV)/up.stamp ## Start everything, prove that it works, stay until Ctrl-C
 	@exec $(BIN)/ascwebhooks up
 
 test: $(VENV)/test.stamp ## Run the tests; no service need be running
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/test.stamp ## Format, lint, types, import contracts, tests
 	$(RUFF) format --config config/ruff.toml --check .
 	$(RUFF) check --config config/ruff.toml .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(VENV)/test.stamp ## Measure; ONLY=<scenario> for one
 	$(BIN)/python -m tests.bench $(ONLY)

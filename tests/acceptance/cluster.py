@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
+import psycopg2.extensions
 import redis
 
 from ascwebhooks import bootstrap, settings
@@ -76,6 +77,7 @@ class Cluster:
         self.services: Services = bootstrap.build(settings.read(self.env))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ended: Counter[str] = Counter()
+        self._looking: psycopg2.extensions.connection | None = None
 
     def start(self, *names: str) -> None:
         """Start processes and wait until they say that they run."""
@@ -109,19 +111,28 @@ class Cluster:
     def close(self) -> None:
         for name in list(self.processes):
             self.stop(name)
+        if self._looking is not None:
+            self._looking.close()
         self.services.close()
 
     def query(self, statement: str) -> int:
-        """Return one number, over a connection of its own."""
-        connection = psycopg2.connect(self.database_url)
+        """Return one number, over a connection that is none of the services'."""
         try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement)
-                row = cursor.fetchone()
-                assert row is not None
-                return int(row[0])
-        finally:
-            connection.close()
+            return self._query(statement)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            # The server was restarted since.
+            self._looking = None
+            return self._query(statement)
+
+    def _query(self, statement: str) -> int:
+        if self._looking is None:
+            self._looking = psycopg2.connect(self.database_url)
+            self._looking.autocommit = True
+        with self._looking.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+            assert row is not None
+            return int(row[0])
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url)
