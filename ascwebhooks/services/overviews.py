@@ -54,7 +54,7 @@ class Overview:
         counts: How many of them there are.
         endpoints: How many endpoints there are.
         concerns: What to look at first; nothing if all is well.
-        most_dead: Of which tenants most deliveries ran out of attempts, and how many
+        most_dead: Of which tenants most deliveries became dead letters, and how many
             in the last hour or day; of the platform alone.
     """
 
@@ -131,7 +131,7 @@ class Overviews:
         signs = Signs(
             due=None if now.due is None else now.due.value,
             oldest_due_s=now.oldest_due_s,
-            new_dead=series.total.dead_lettered,
+            new_dead=series.total.dead,
             barred=counts.barred,
             failing=counts.failing,
             disabled=counts.disabled,

@@ -35,6 +35,19 @@ def test_bars_stand_on_each_other_from_the_ground_up():
         below = part.y
 
 
+def test_what_ended_without_an_attempt_is_a_part_of_its_own_where_there_is_any():
+    """It is none of the failures, and would make a line of zeros elsewhere."""
+    tally = Tally(delivered=6, failed=4, dead_lettered=1, ended=7)
+    chart = charts.outcomes(made(tally, Tally(delivered=1)))
+    assert chart.layers[-1] == charts.ENDED
+    assert chart.columns[0].values == ["6", "3", "1", "7"]
+    assert [each.kind for each in chart.columns[0].parts][-1] == "ended"
+    assert tally.attempts == 10
+    assert charts.ENDED not in charts.outcomes(made(Tally(delivered=1))).layers
+    spark = charts.sparkline(made(tally))
+    assert [each.kind for each in spark.columns[0].parts][-1] == "dead"
+
+
 def test_one_failure_among_a_million_is_seen():
     chart = charts.outcomes(made(Tally(delivered=1_000_000, failed=1)))
     assert chart.columns[0].parts[1].height >= 1.5

@@ -108,6 +108,8 @@ OUTCOMES = (
     Layer("failed", "Failed, tried again"),
     Layer("dead", "Failed for good"),
 )
+#: Shown only where there are any: no attempt was made of these.
+ENDED = Layer("ended", "Ended without an attempt")
 PERCENTILES = (
     Layer("p50", "Half within (p50)"),
     Layer("p95", "95 % within (p95)"),
@@ -118,13 +120,14 @@ _SHARES = (0.5, 0.95, 0.99)
 
 def outcomes(series: Series) -> Chart:
     """Return attempts by what they came to, as stacked bars."""
-    stacks = [_outcomes(each) for each in series.tallies]
+    layers = (*OUTCOMES, ENDED) if series.total.ended else OUTCOMES
+    stacks = [_outcomes(each)[: len(layers)] for each in series.tallies]
     top, steps = scale(max(map(sum, stacks), default=0), whole=True)
     columns = [
-        _column(series, n, stack, count, _stacked(stack, top))
+        _column(series, n, stack, count, _stacked(layers, stack, top))
         for n, stack in enumerate(stacks)
     ]
-    return Chart(OUTCOMES, columns, _ticks(steps, top, count), marks(series))
+    return Chart(layers, columns, _ticks(steps, top, count), marks(series))
 
 
 def latency(series: Series) -> Chart:
@@ -158,10 +161,10 @@ def sparkline(series: Series, height: float = 28.0, together: int = 4) -> Chart:
             total = total.plus(each)
         merged.append(total)
     coarse = Series(series.begins, series.step * together, merged)
-    stacks = [_outcomes(each) for each in merged]
+    stacks = [_outcomes(each)[: len(OUTCOMES)] for each in merged]
     top = max(map(sum, stacks), default=0) or 1
     columns = [
-        _column(coarse, n, stack, count, _stacked(stack, top, height))
+        _column(coarse, n, stack, count, _stacked(OUTCOMES, stack, top, height))
         for n, stack in enumerate(stacks)
     ]
     return Chart(OUTCOMES, columns, (), (), height=height)
@@ -241,9 +244,9 @@ def percent(share: float | None) -> str:
     return f"{min(max(share * 100, 0.1), 99.9):.1f}\u00a0%"
 
 
-def _outcomes(tally: Tally) -> tuple[int, int, int]:
+def _outcomes(tally: Tally) -> tuple[int, int, int, int]:
     again = max(tally.failed - tally.dead_lettered, 0)
-    return tally.delivered, again, tally.failed - again
+    return tally.delivered, again, tally.failed - again, tally.ended
 
 
 def _column(
@@ -266,9 +269,11 @@ def _column(
     )
 
 
-def _stacked(stack: Sequence[int], top: float, height: float = HEIGHT) -> list[Part]:
+def _stacked(
+    layers: Sequence[Layer], stack: Sequence[int], top: float, height: float = HEIGHT
+) -> list[Part]:
     parts, below = [], height
-    for layer, value in zip(OUTCOMES, stack, strict=True):
+    for layer, value in zip(layers, stack, strict=True):
         if value:
             # One failure among thousands has to be seen.
             tall = max(height * value / top, 1.5)
