@@ -168,12 +168,12 @@ def test_the_overview_says_that_there_are_new_ones(pipeline):
 
 def test_whoever_counts_the_same_endpoints_waits_and_is_not_waited_for(pipeline):
     """No mailbox is locked by what is dead from birth: the order alone prevents it."""
-    endpoint_ids = [uuid4() for _ in range(300)]
+    endpoint_ids = [uuid4() for _ in range(150)]
     began = threading.Barrier(2)
 
     def count(order):
         began.wait(10)
-        for _ in range(40):
+        for _ in range(200):
             with pipeline.uow() as uow:
                 endings.count(uow, ((TENANT, each) for each in order))
                 uow.commit()
@@ -184,4 +184,4 @@ def test_whoever_counts_the_same_endpoints_waits_and_is_not_waited_for(pipeline)
             threads.submit(count, endpoint_ids[::-1]),
         ]:
             each.result(60)
-    assert pipeline.one("SELECT sum(ended) FROM rollup") == 2 * 40 * 300
+    assert pipeline.one("SELECT sum(ended) FROM rollup") == 2 * 200 * 150
