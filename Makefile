@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUFF := $(BIN)/ruff
-# Set by `make bench ONLY=hot` to run one scenario.
+# Set by `make bench ONLY=hot` to run one scenario, by ONLY=hot,lists to run two.
 ONLY ?=
 
 .DEFAULT_GOAL := help
@@ -28,7 +28,7 @@ check: $(VENV)/test.stamp ## Format, lint, types, import contracts, tests
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/test.stamp ## Measure; ONLY=<scenario> for one
-	$(BIN)/python -m tests.bench $(ONLY)
+	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY))
 
 screenshots: $(VENV)/test.stamp ## Every page with data, as PNGs in var/screenshots
 	$(BIN)/python -m tests.browser.screenshots

@@ -6,13 +6,16 @@ import html
 import re
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant
+from ascwebhooks.services import recording
 from ascwebhooks.services.batches import Refused
+from ascwebhooks.services.sealing import day_scope
 from ascwebhooks.web.app import create_app
 from tests.integration.dead import plant
 from tests.integration.receivers import Receiver, keep_alive
@@ -82,6 +85,20 @@ def event_page(event_id) -> str:
     return f"/tenants/acme/events/{ids.show(Kind.EVENT, event_id)}"
 
 
+def seal_again(pipeline, delivery_id, plain: bytes) -> None:
+    """Replace what is sealed of a delivery's one attempt."""
+    (attempt,) = pipeline.attempts(delivery_id)
+    sealed = pipeline.services.deliveries._sealing.seal(
+        "acme", day_scope(delivery_id), recording.ATTEMPT_TABLE, attempt.id, plain
+    )
+    pipeline.do(
+        "UPDATE attempt SET sealed = :sealed WHERE id = :id AND delivery_id = :of",
+        sealed=sealed,
+        id=attempt.id,
+        of=delivery_id,
+    )
+
+
 def looks(pipeline, action) -> int:
     return pipeline.one("SELECT count(*) FROM audit_entry WHERE action = :a", a=action)
 
@@ -100,6 +117,34 @@ def test_an_events_page_says_where_it_went_and_why_not_elsewhere(pipeline, as_):
     assert "No enabled subscription takes its type." in shown
     assert "Retry now" not in shown
     assert unsubscribed and late
+
+
+def test_a_request_is_shown_with_the_url_it_went_to(pipeline, as_):
+    """The endpoint moves afterwards; of old attempts that is not kept, and said."""
+    with answering(500) as receiver:
+        delivery_id, _ = attempted(pipeline, receiver)
+        then = receiver.url()
+    page, operator = f"{page_of(delivery_id)}?opened=1", as_(Role.OPERATOR)
+    endpoint_id = pipeline.delivery(delivery_id).endpoint_id
+    assert "another URL" not in operator.text(page)
+    pipeline.services.endpoints.change(
+        "acme", endpoint_id, {"url": "http://127.0.0.1:9009/moved"}
+    )
+
+    shown = operator.text(page)
+    assert f"POST {then}" in shown and "The endpoint has another URL by now." in shown
+    command = re.search(r'data-copy="(curl [^"]+)"', operator.get(page).text)[1]
+    assert html.unescape(command).startswith(f"curl --globoff --request POST '{then}'")
+
+    old = recording.Detail((("a", "b"),), (), b"", response_truncated=False)
+    bare = msgspec.msgpack.encode(((("a", "b"),), (), b"", False))
+    assert recording.decode_detail(bare) == old
+    plain = pipeline.services.deliveries._open(pipeline.attempts(delivery_id)[0])
+    assert plain.url == then
+    seal_again(pipeline, delivery_id, bare)
+    shown = operator.text(page)
+    assert "http://127.0.0.1:9009/moved" in shown
+    assert "The URL of that time was not kept" in shown
 
 
 def test_payloads_are_for_operators_and_every_look_is_recorded(pipeline, as_):
