@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -369,6 +370,66 @@ def test_the_tail_brings_what_is_new_and_what_has_moved(pipeline, as_):
     narrowed = viewer.get(f"{news}&type=key.rotated").text
     assert new_id not in narrowed
     assert endpoint_id
+
+
+def test_the_tail_of_an_outcome_is_its_first_page_again(pipeline, as_):
+    """What died last may have been accepted long before what is shown."""
+    endpoint_id = pipeline.endpoint()
+    waits = pipeline.deliver_one(id="long ago")
+    (dead,) = plant(pipeline, endpoint_id)
+    viewer, root = as_(Role.VIEWER, "acme"), "/tenants/acme/deliveries"
+    page = viewer.get(f"{root}?status=dead_lettered").text
+    assert 'id="tail-button"' in page
+    version = re.search(r'id="tail-version" name="version" value="(\w+)"', page)[1]
+    newest = ids.show(Kind.DELIVERY, dead)
+    news = f"{root}/news?status=dead_lettered&newest={newest}&version="
+
+    assert viewer.get(news + version, 204).text == "", "nothing has changed"
+    pipeline.do(
+        "UPDATE delivery SET status = 'dead_lettered', dead_reason = 'gone'"
+        " WHERE id = :id",
+        id=waits,
+    )
+    shown = viewer.get(news + version).text
+    assert shown.count("data-row") == 2 and ids.show(Kind.DELIVERY, waits) in shown
+    now = re.search(r'name="version" value="(\w+)"', shown)[1]
+    assert viewer.get(news + now, 204).text == ""
+
+    pipeline.do("UPDATE delivery SET status = 'pending', dead_reason = NULL")
+    assert viewer.get(news + now).headers["HX-Refresh"] == "true"
+    for none in ("&until=2026-01-01", f"&after={newest}"):
+        assert "tail-button" not in viewer.get(f"{root}?status=pending{none}").text
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2026-11-22T17:03Z", "2026-11-22T17:03"),
+        ("2026-11-22T17:03", "2026-11-22T17:03"),
+        ("2026-11-22T17:03:07Z", "2026-11-22T17:03:07"),
+        ("2026-11-22T17:03+02:00", "2026-11-22T15:03"),
+        ("2026-11-22 17:03", "2026-11-22T17:03"),
+        ("2026-11-22", "2026-11-22T00:00"),
+    ],
+)
+def test_times_in_urls_are_absolute_and_shown_as_utc_without_scripts(
+    pipeline, as_, given, shown
+):
+    """A script of the page shows them in the viewer's zone."""
+    viewer = as_(Role.VIEWER, "acme")
+    for path in ("deliveries?range=own&", "events?", "dead-letters?"):
+        page = viewer.get(f"/tenants/acme/{path}since={quote(given)}").text
+        assert f'name="since" value="{shown}" data-utc="{shown}Z"' in page
+        assert "(UTC)</span></label>" in page
+        assert ('step="1"' in page) == (len(shown) > 16)
+
+
+def test_what_is_no_time_is_said(pipeline, as_):
+    viewer = as_(Role.VIEWER, "acme")
+    for given in ("yesterday", "2026-99-99T00:00", "1969-01-01T00:00Z"):
+        viewer.get(f"/tenants/acme/deliveries?since={given}", 422)
+        page = viewer.get(f"/tenants/acme/dead-letters?since={given}").text
+        assert "That was left out." in page
 
 
 def rejected(pipeline, raw: bytes, **terms) -> str:
