@@ -10,11 +10,11 @@ from typing import NamedTuple
 import structlog
 
 from ascwebhooks.domain import ids, verdicts
-from ascwebhooks.domain.statistics import Grain, Series, Span
+from ascwebhooks.domain.statistics import Series, Span
 from ascwebhooks.domain.verdicts import Concern, Signs
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.gauges import Gauges
-from ascwebhooks.services.statistics import Statistics
+from ascwebhooks.services.statistics import Statistics, settled_hour
 from ascwebhooks.storage.standings import Troubled, TroubledCounts
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -186,6 +186,7 @@ class Overviews:
 
 def _most_dead(uow: UnitOfWork, span: Span) -> Sequence[tuple[str, int]]:
     # Longer ago is none of tonight's business, and costs a row a tenant and hour.
-    short = span is Span.HOUR
-    grain, back = (Grain.MINUTE, 1) if short else (Grain.HOUR, 24)
-    return uow.rollups.most_dead(grain, uow.now() - timedelta(hours=back), _SHOWN)
+    now = uow.now()
+    since = now - timedelta(hours=1 if span is Span.HOUR else 24)
+    settled = since if span is Span.HOUR else settled_hour(now)
+    return uow.rollups.most_dead(since, settled, _SHOWN)

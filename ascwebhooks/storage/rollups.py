@@ -84,9 +84,10 @@ _READ = _of_counts(
 )
 _MOST_DEAD = text(
     "SELECT tenant_id, sum(dead_lettered + ended) FROM rollup WHERE endpoint_id = :all"
-    " AND grain_s = :grain AND at >= :since AND tenant_id <> :platform"
-    " GROUP BY tenant_id HAVING sum(dead_lettered + ended) > 0"
-    " ORDER BY 2 DESC, 1 LIMIT :limit"
+    " AND (grain_s = 3600 AND at >= :since AND at < :settled"
+    " OR grain_s = 60 AND at >= greatest(:since, :settled))"
+    " AND tenant_id <> :platform GROUP BY tenant_id"
+    " HAVING sum(dead_lettered + ended) > 0 ORDER BY 2 DESC, 1 LIMIT :limit"
 )
 _FORGET = text("DELETE FROM rollup WHERE grain_s = :grain AND at < :before")
 
@@ -152,20 +153,20 @@ class RollupRepository:
         return [(row[0], row[1], _tally(row)) for row in rows]
 
     def most_dead(
-        self, grain: Grain, since: datetime, limit: int
+        self, since: datetime, settled: datetime, limit: int
     ) -> list[tuple[str, int]]:
         """Return the tenants of which most deliveries became dead letters.
 
         Args:
-            grain: What is summed up: minutes or hours.
-            since: Those that began then or later.
+            since: From when on.
+            settled: Until when hours are read: those that are summed up for good.
             limit: How many tenants.
         """
         given = {
             "all": ALL_ENDPOINTS,
             "platform": PLATFORM,
-            "grain": grain.value,
             "since": since,
+            "settled": settled,
             "limit": limit,
         }
         rows = self._session.execute(_MOST_DEAD, given)

@@ -68,9 +68,9 @@ def test_an_axis_of_counts_has_whole_numbers(most):
     assert len(set(map(charts.count, steps))) == len(steps)
 
 
-def test_lines_have_gaps_where_nothing_was_sent_and_dots_where_there_is_one_value():
+def test_lines_have_gaps_where_nothing_was_sent_and_dashes_where_there_is_one_value():
     found = charts.path([10.0, None, 5.0, 5.0], top=10.0, height=100.0)
-    assert found == "M12.50 0.0l.01 0M62.50 50.0l.01 0L87.50 50.0"
+    assert found == "M2.50 0.0h20.00M62.50 50.0L87.50 50.0"
 
 
 def test_percentiles_are_in_the_order_of_their_words():

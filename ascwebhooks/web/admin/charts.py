@@ -189,18 +189,19 @@ def scale(most: float, *, whole: bool = False) -> tuple[float, list[float]]:
 
 
 def path(values: Sequence[float | None], top: float, height: float = HEIGHT) -> str:
-    """Return an SVG path through values, 100 wide; a lone value is a dot."""
+    """Return an SVG path through values, 100 wide; a lone value is a dash."""
     width = 100 / max(len(values), 1)
-    pieces, pen_is_up = [], True
+    pieces: list[str] = []
     for n, value in enumerate(values):
         if value is None:
-            pen_is_up = True
             continue
         y = height - height * value / top
-        point = f"{(n + 0.5) * width:.2f} {y:.1f}"
-        # The stroke's round ends make a dot of a line that has no length.
-        pieces.append(f"M{point}l.01 0" if pen_is_up else f"L{point}")
-        pen_is_up = False
+        follows = n > 0 and values[n - 1] is not None
+        if follows or (n + 1 < len(values) and values[n + 1] is not None):
+            pieces.append(f"{'L' if follows else 'M'}{(n + 0.5) * width:.2f} {y:.1f}")
+        else:
+            # A dot of two pixels would not be seen.
+            pieces.append(f"M{(n + 0.1) * width:.2f} {y:.1f}h{0.8 * width:.2f}")
     return "".join(pieces)
 
 
@@ -216,7 +217,7 @@ def marks(series: Series) -> list[Mark]:
         if int(at.timestamp()) % apart == 0
     ]
     # One at the very edge would be cut off.
-    return [each for each in found if 3 <= each.x <= 96]
+    return [each for each in found if 4 <= each.x <= 92]
 
 
 def count(value: float | None) -> str:
