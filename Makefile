@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUFF := $(BIN)/ruff
 # Two at a time: half of the tests wait for processes of theirs.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-# Set by `make bench ONLY=hot` to run one scenario.
+# Set by `make bench ONLY=hot` to run one scenario, by ONLY=hot,lists to run two.
 ONLY ?=
 
 .DEFAULT_GOAL := help
@@ -30,7 +30,7 @@ check: $(VENV)/test.stamp ## Format, lint, types, import contracts, tests
 	$(PYTEST)
 
 bench: $(VENV)/test.stamp ## Measure; ONLY=<scenario> for one
-	$(BIN)/python -m tests.bench $(ONLY)
+	$(BIN)/python -m tests.bench $(if $(ONLY),ONLY=$(ONLY))
 
 screenshots: $(VENV)/test.stamp ## Every page with data, as PNGs in var/screenshots
 	$(BIN)/python -m tests.browser.screenshots

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-# What spreadsheets take for the beginning of a formula, after white space too.
-_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+# What spreadsheets take for the beginning of a formula, and what makes a new cell.
+_FORMULA = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20")
+_NEW_CELL = ("\t", "\r", "\n")
+# What cannot be seen and has none of the categories that say so.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 class Format(StrEnum):
@@ -59,4 +63,17 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     text = str(value)
-    return "'" + text if text.lstrip(" ").startswith(_FORMULA) else text
+    is_run = text.lstrip(" ").startswith(_NEW_CELL) or _seen(text).startswith(_FORMULA)
+    return "'" + text if is_run else text
+
+
+def _seen(text: str) -> str:
+    """Return a text without what a spreadsheet may drop at its beginning.
+
+    That is spaces of all kinds, control and format characters, and marks that have
+    nothing to stand on.
+    """
+    for at, each in enumerate(text):
+        if each not in _BLANK and unicodedata.category(each)[0] not in "ZCM":
+            return text[at:]
+    return ""

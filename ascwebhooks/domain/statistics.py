@@ -81,17 +81,24 @@ class Tally(NamedTuple):
 
     ``failed`` attempts are those without success, ``dead_lettered`` those of them
     after which there is no other; ``durations`` counts all, by ``BOUNDS_MS``.
+    ``ended`` are no attempts: deliveries that became dead letters without one.
     """
 
     delivered: int = 0
     failed: int = 0
     dead_lettered: int = 0
     durations: tuple[int, ...] = (0,) * BUCKETS
+    ended: int = 0
 
     @property
     def attempts(self) -> int:
         """How many there were."""
         return self.delivered + self.failed
+
+    @property
+    def dead(self) -> int:
+        """How many deliveries became dead letters, by an attempt or without one."""
+        return self.dead_lettered + self.ended
 
     @property
     def success_rate(self) -> float | None:
@@ -105,6 +112,7 @@ class Tally(NamedTuple):
             self.failed + other.failed,
             self.dead_lettered + other.dead_lettered,
             tuple(map(sum, zip(self.durations, other.durations, strict=True))),
+            self.ended + other.ended,
         )
 
     def quantile_ms(self, share: float) -> float | None:

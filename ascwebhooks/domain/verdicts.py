@@ -115,11 +115,11 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             "Deliveries are tried again by their schedule.",
         )
     if signs.new_dead:
-        count = _many(signs.new_dead, "delivery ran", "deliveries ran")
+        count = _many(signs.new_dead, "delivery", "deliveries")
         yield Concern(
             Topic.DEAD_LETTERS,
             Level.WATCH,
-            f"{count} out of attempts in the last {signs.span}.",
+            f"{count} became dead letters in the last {signs.span}.",
             "Once the receiver is well, replay them.",
         )
     if signs.disabled:

@@ -14,6 +14,7 @@ from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
+from ascwebhooks.services import endings
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
@@ -123,6 +124,14 @@ class Batch:
         self._give_places()
         self._uow.events.add_deliveries(self.deliveries)
         self._reject()
+        endings.count(
+            self._uow,
+            (
+                (each.tenant_id, each.endpoint_id)
+                for each in self.deliveries
+                if each.dead_reason is not None
+            ),
+        )
 
     def _new_ids(self, count: int) -> list[UUID]:
         ms = int(self._now.timestamp() * 1000)

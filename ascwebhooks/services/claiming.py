@@ -11,11 +11,13 @@ import structlog
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Outcome
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.services import endings
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import Job, Visit, names
 from ascwebhooks.storage.claims import Claimed
+from ascwebhooks.storage.deliveries import EndedDelivery
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -154,11 +156,17 @@ class Claiming:
     def _claim_alone(self, visit: Visit, jobs: list[Job]) -> list[Job]:
         with self._uow() as uow:
             jobs += self.claim(uow, [visit])
+            ended = []
             for job in jobs:
                 if (uow.claims.mark_alone(job.claimed.id) or 0) > 1:
                     uow.claims.end(job.claimed.id, DeadReason.CRASHES_WORKER)
-                    uow.notices.dead_lettered([job.claimed.id])
+                    ended.append(_ended(job))
                     visit.jobs.pop(job.claimed.id)
                     log.error("delivery_crashes_worker", **names(job))
+            endings.note(uow, ended)
             uow.commit()
         return [job for job in jobs if job.claimed.id in visit.jobs]
+
+
+def _ended(job: Job) -> EndedDelivery:
+    return EndedDelivery(job.claimed.id, job.claimed.tenant_id, job.claimed.endpoint_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Unpack
 from uuid import UUID
@@ -20,6 +20,9 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 #: Grouping a million takes one to two seconds; of what takes longer, the last days.
 GROUP_WITHIN = timedelta(seconds=2)
+#: At a glance: so many of the newest, and no longer than nobody notices.
+GLANCE = 20_000
+GLANCE_WITHIN = timedelta(milliseconds=120)
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Group:
 class Groups:
     """A tenant's dead letters by endpoint and reason, most first.
 
-    ``is_exact``: whether all were looked at; else they are those of the last days.
+    ``is_exact``: whether all were looked at; else they are those of the last days,
+    or, if that is not None, the ``newest`` so many.
     """
 
     items: Sequence[Group]
     is_exact: bool
+    newest: int | None = None
 
     @property
     def total(self) -> int:
@@ -64,11 +69,20 @@ class DeadLetters:
         uow: Callable[[], UnitOfWork],
         retention: timedelta,
         within: timedelta = GROUP_WITHIN,
+        glance: int = GLANCE,
     ) -> None:
-        """Take how long deliveries are kept, and how long grouping may take."""
+        """Take the parts.
+
+        Args:
+            uow: Opens a transaction.
+            retention: How long deliveries are kept.
+            within: How long grouping may take.
+            glance: How many are looked at in a glance.
+        """
         self._uow = uow
         self._retention = retention
         self._within = within
+        self._glance = glance
 
     def groups(self, tenant_id: str, **wanted: Unpack[DeliveryFilters]) -> Groups:
         """Return a tenant's dead letters by endpoint and reason, most first.
@@ -81,18 +95,31 @@ class DeadLetters:
             NotFound: If there is no such tenant.
             InvalidInput: If since is not before until.
         """
-        wanted["status"] = Status.DEAD_LETTERED
-        since, until = wanted.get("since"), wanted.get("until")
-        if since and until and since >= until:
-            raise InvalidInput("since is not before until.", field="since")
+        _check(wanted)
         with self._uow() as uow:
             find_tenant(uow, tenant_id)
             rows, is_exact = self._rows(uow, tenant_id, wanted)
-            groups = _merged(rows)
-            owners = sorted({each.endpoint_id for each in groups})
-            named = {each.id: each for each in uow.endpoints.named(tenant_id, owners)}
-        found = [_with(each, named.get(each.endpoint_id)) for each in groups]
-        return Groups(found, is_exact)
+            return Groups(_named(uow, tenant_id, _merged(rows)), is_exact)
+
+    def glance(self, tenant_id: str, **wanted: Unpack[DeliveryFilters]) -> Groups:
+        """Return groups of the newest, at once; all of them, if they are not many.
+
+        See ``groups``.
+        """
+        _check(wanted)
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            window = bounds_of(wanted, uow.now(), self._retention)
+            rows = uow.dead_letters.groups(
+                tenant_id, wanted, window, GLANCE_WITHIN, newest=self._glance
+            )
+            seen = sum(each.deliveries for each in rows or ())
+            is_exact = rows is not None and seen < self._glance
+            return Groups(
+                _named(uow, tenant_id, _merged(rows or ())),
+                is_exact,
+                None if is_exact else seen,
+            )
 
     def endpoints(
         self, tenant_id: str, endpoint_ids: Collection[UUID]
@@ -133,6 +160,20 @@ class DeadLetters:
         return uow.dead_letters.groups(tenant_id, wanted, day, left)
 
 
+def _check(wanted: DeliveryFilters) -> None:
+    wanted["status"] = Status.DEAD_LETTERED
+    since, until = wanted.get("since"), wanted.get("until")
+    if since and until and since >= until:
+        raise InvalidInput("since is not before until.", field="since")
+
+
+def _named(uow: UnitOfWork, tenant_id: str, groups: Sequence[Group]) -> list[Group]:
+    """Return groups with their endpoints."""
+    owners = sorted({each.endpoint_id for each in groups})
+    named = {each.id: each for each in uow.endpoints.named(tenant_id, owners)}
+    return [replace(each, endpoint=named.get(each.endpoint_id)) for each in groups]
+
+
 def _merged(rows: Iterable[Row]) -> list[Group]:
     """Return groups by endpoint and reason, most first."""
     by_reason: dict[tuple[UUID, str], list[Row]] = {}
@@ -155,7 +196,3 @@ def _group(rows: Sequence[Row]) -> Group:
         last_status_code=newest.status_code,
         last_error=newest.error,
     )
-
-
-def _with(group: Group, endpoint: Endpoint | None) -> Group:
-    return Group(**{**vars(group), "endpoint": endpoint})

@@ -22,6 +22,7 @@ from ascwebhooks.domain.health import DisabledReason
 from ascwebhooks.domain.ids import Kind, Window
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.errors import Conflict
+from ascwebhooks.services import endings
 from ascwebhooks.services.described import Described, describe, find_endpoint, names
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.tenants import find_tenant
@@ -185,7 +186,7 @@ class EndpointStates:
         uow.mailboxes.set_state(endpoint_id, state)
         window = ids.window(uow.now(), self._retention)
         ended = uow.deliveries.end_pending(tenant_id, endpoint_id, reason, window, room)
-        uow.notices.dead_lettered(ended)
+        endings.note(uow, ended)
         return len(ended)
 
     def end_the_rest(self) -> int:
@@ -216,7 +217,7 @@ class EndpointStates:
             ended = uow.deliveries.end_pending(
                 left.tenant_id, left.endpoint_id, reason, window, END_BATCH
             )
-            uow.notices.dead_lettered(ended)
+            endings.note(uow, ended)
             uow.commit()
         return len(ended)
 

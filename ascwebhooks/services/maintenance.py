@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.domain.people import FORGOTTEN_AFTER
+from ascwebhooks.services import endings
 from ascwebhooks.services.idempotency import LIFE
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.storage import migrate, partitions
@@ -114,7 +115,7 @@ class Maintenance:
         while expired == _EXPIRE_BATCH:
             with self._uow() as uow:
                 ended = uow.deliveries.expire(before, _EXPIRE_BATCH)
-                uow.notices.dead_lettered(ended)
+                endings.note(uow, ended)
                 uow.commit()
             expired = len(ended)
             if expired:

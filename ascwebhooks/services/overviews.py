@@ -10,11 +10,11 @@ from typing import NamedTuple
 import structlog
 
 from ascwebhooks.domain import ids, verdicts
-from ascwebhooks.domain.statistics import Grain, Series, Span
+from ascwebhooks.domain.statistics import Series, Span
 from ascwebhooks.domain.verdicts import Concern, Signs
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.gauges import Gauges
-from ascwebhooks.services.statistics import Statistics
+from ascwebhooks.services.statistics import Statistics, settled_hour
 from ascwebhooks.storage.standings import Troubled, TroubledCounts
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -54,7 +54,7 @@ class Overview:
         counts: How many of them there are.
         endpoints: How many endpoints there are.
         concerns: What to look at first; nothing if all is well.
-        most_dead: Of which tenants most deliveries ran out of attempts, and how many
+        most_dead: Of which tenants most deliveries became dead letters, and how many
             in the last hour or day; of the platform alone.
     """
 
@@ -131,7 +131,7 @@ class Overviews:
         signs = Signs(
             due=None if now.due is None else now.due.value,
             oldest_due_s=now.oldest_due_s,
-            new_dead=series.total.dead_lettered,
+            new_dead=series.total.dead,
             barred=counts.barred,
             failing=counts.failing,
             disabled=counts.disabled,
@@ -186,6 +186,7 @@ class Overviews:
 
 def _most_dead(uow: UnitOfWork, span: Span) -> Sequence[tuple[str, int]]:
     # Longer ago is none of tonight's business, and costs a row a tenant and hour.
-    short = span is Span.HOUR
-    grain, back = (Grain.MINUTE, 1) if short else (Grain.HOUR, 24)
-    return uow.rollups.most_dead(grain, uow.now() - timedelta(hours=back), _SHOWN)
+    now = uow.now()
+    since = now - timedelta(hours=1 if span is Span.HOUR else 24)
+    settled = since if span is Span.HOUR else settled_hour(now)
+    return uow.rollups.most_dead(since, settled, _SHOWN)

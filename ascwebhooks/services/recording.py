@@ -45,12 +45,13 @@ _SUCCESS_GRAIN_S = 10.0
 
 
 class Detail(msgspec.Struct, array_like=True, frozen=True):
-    """What is sealed of an attempt."""
+    """What is sealed of an attempt; ``url`` is empty where it was not kept yet."""
 
     request_headers: tuple[tuple[str, str], ...]
     response_headers: tuple[tuple[str, str], ...]
     response_body: bytes
     response_truncated: bool
+    url: str = ""
 
 
 encode_detail = msgspec.msgpack.Encoder().encode
@@ -72,6 +73,7 @@ class Made:
     outcome: Outcome
     probe: bool = False
     epoch: int = 0
+    url: str = ""
     id: UUID | None = None
 
     def bare(self) -> Made:
@@ -168,7 +170,11 @@ class Recording:
         claimed, outcome, timings = made.claimed, made.outcome, made.outcome.timings
         assert made.id is not None
         detail = Detail(
-            made.request_headers, outcome.headers, outcome.body, outcome.body_truncated
+            made.request_headers,
+            outcome.headers,
+            outcome.body,
+            outcome.body_truncated,
+            made.url,
         )
         return NewAttempt(
             claimed.id,

@@ -20,6 +20,8 @@ from ascwebhooks.domain.deliveries import (
     MailboxState,
     mailbox_state,
 )
+from ascwebhooks.services import endings
+from ascwebhooks.storage.deliveries import EndedDelivery
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.models import Tenant
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -72,11 +74,11 @@ class Residency:
         """Dead-letter what is pending at these, no more than a batch in all."""
         window = ids.window(uow.now(), self._retention)
         room = END_BATCH
+        ended: list[EndedDelivery] = []
         for endpoint_id in abroad:
-            ended = uow.deliveries.end_pending(
-                tenant_id, endpoint_id, DeadReason.RESIDENCY, window, room
+            ended += uow.deliveries.end_pending(
+                tenant_id, endpoint_id, DeadReason.RESIDENCY, window, room - len(ended)
             )
-            uow.notices.dead_lettered(ended)
-            room -= len(ended)
-            if room <= 0:
+            if len(ended) >= room:
                 break
+        endings.note(uow, ended)

@@ -87,10 +87,15 @@ class Statistics:
         return {each: series(found[each], span, now) for each in endpoint_ids}
 
 
+def settled_hour(now: datetime) -> datetime:
+    """Return until when hours are summed up for good; what is later is minutes."""
+    return Grain.HOUR.floor(now - timedelta(minutes=10))
+
+
 def _parts(span: Span, now: datetime) -> list[tuple[Grain, datetime, datetime]]:
     """Return what a span is read from: settled hours, then minutes."""
     begins, ends = span.begins(now), now + timedelta(minutes=1)
     if span.grain is Grain.MINUTE:
         return [(Grain.MINUTE, begins, ends)]
-    settled = Grain.HOUR.floor(now - timedelta(minutes=10))
+    settled = settled_hour(now)
     return [(Grain.HOUR, begins, settled), (Grain.MINUTE, settled, ends)]

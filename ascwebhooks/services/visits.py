@@ -191,6 +191,7 @@ class Job:
             outcome,
             self.visit.probe,
             self.visit.epoch,
+            self.visit.target.url,
         )
 
 

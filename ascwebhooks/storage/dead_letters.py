@@ -43,6 +43,7 @@ class DeadLetterRepository:
         wanted: DeliveryFilters,
         window: Window,
         within: timedelta,
+        newest: int | None = None,
     ) -> list[DeadLetters] | None:
         """Return a tenant's dead letters by endpoint, reason and last error.
 
@@ -51,28 +52,30 @@ class DeadLetterRepository:
             wanted: Which; its status is that of dead letters.
             window: Bounds of their ids.
             within: How long it may take.
+            newest: Of how many of the newest; None for all.
 
         Returns:
             None if it took longer.
         """
-        same = (
+        found = select(
             Delivery.endpoint_id,
             Delivery.dead_reason,
             Delivery.last_status_code,
             Delivery.last_error,
+            Delivery.completed_at,
+        ).where(
+            *conditions(tenant_id, wanted),
+            Delivery.id >= window.low,
+            Delivery.id < window.high,
         )
-        ended = Delivery.completed_at
-        query = (
-            select(*same, func.count(), func.min(ended), func.max(ended))
-            .where(
-                *conditions(tenant_id, wanted),
-                Delivery.id >= window.low,
-                Delivery.id < window.high,
-            )
-            .group_by(*same)
+        if newest is not None:
+            found = found.order_by(Delivery.id.desc()).limit(newest)
+        *same, ended = found.subquery().c
+        query = select(*same, func.count(), func.min(ended), func.max(ended)).group_by(
+            *same
         )
         try:
             with Bounded(self._session, within):
-                return [DeadLetters(*row) for row in self._session.execute(query)]
+                return [DeadLetters._make(row) for row in self._session.execute(query)]
         except TookTooLong:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import NamedTuple, Unpack
 from uuid import UUID
 
 from sqlalchemy import case, func, select, text, update
@@ -54,13 +54,22 @@ _PUT_IN_ORDER = text(
 _END = text(
     "UPDATE delivery SET status = 'dead_lettered', dead_reason = :reason,"
     " completed_at = clock_timestamp()"
-    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending' RETURNING id"
+    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+    " RETURNING id, tenant_id, endpoint_id"
 )
 _WAITING = text(
     "SELECT last_status_code, last_error FROM delivery WHERE endpoint_id = :endpoint"
     " AND tenant_id = :tenant AND status = 'pending' AND attempt_count > 0"
     " AND id >= :low AND id < :high ORDER BY next_attempt_at DESC LIMIT 1"
 )
+
+
+class EndedDelivery(NamedTuple):
+    """A delivery that became a dead letter without an attempt."""
+
+    id: UUID
+    tenant_id: str
+    endpoint_id: UUID
 
 
 class DeliveryRepository:
@@ -235,14 +244,14 @@ class DeliveryRepository:
         reason: DeadReason,
         window: Window,
         limit: int,
-    ) -> Sequence[UUID]:
+    ) -> list[EndedDelivery]:
         """Dead-letter what is pending at an endpoint; return which it were."""
         given = {"endpoint": endpoint_id, "tenant": tenant_id, "limit": limit}
         chosen = self._session.execute(_PENDING, {**window._asdict(), **given})
         done = self._session.execute(
             _END, {"ids": uuids(chosen.scalars()), "reason": reason.value}
         )
-        return done.scalars().all()
+        return [EndedDelivery(*row) for row in done]
 
     def last_failure(
         self, tenant_id: str, endpoint_id: UUID, window: Window
@@ -256,7 +265,7 @@ class DeliveryRepository:
         row = self._session.execute(_WAITING, {**window._asdict(), **given}).first()
         return (None, None) if row is None else (row[0], row[1])
 
-    def expire(self, before: UUID, limit: int) -> Sequence[UUID]:
+    def expire(self, before: UUID, limit: int) -> list[EndedDelivery]:
         """Dead-letter what is pending and about to be dropped; return which."""
         chosen = (
             select(Delivery.id)
@@ -264,19 +273,11 @@ class DeliveryRepository:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        found = self._session.scalars(chosen).all()
-        if found:
-            self._session.execute(
-                update(Delivery)
-                .where(Delivery.id.in_(found))
-                .values(
-                    status=Status.DEAD_LETTERED,
-                    dead_reason=DeadReason.EXPIRED,
-                    completed_at=func.clock_timestamp(),
-                )
-                .execution_options(synchronize_session=False)
-            )
-        return found
+        given = {
+            "ids": uuids(self._session.scalars(chosen)),
+            "reason": DeadReason.EXPIRED.value,
+        }
+        return [EndedDelivery(*row) for row in self._session.execute(_END, given)]
 
     def counts(self, window: Window) -> dict[str, int]:
         """Return how many deliveries there are of each status."""

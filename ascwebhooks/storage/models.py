@@ -496,6 +496,7 @@ class Rollup(Base):
     delivered: Mapped[int]
     failed: Mapped[int]
     dead_lettered: Mapped[int]
+    ended: Mapped[int] = mapped_column(server_default=text("0"))
     ms_0: Mapped[int]
     ms_1: Mapped[int]
     ms_2: Mapped[int]

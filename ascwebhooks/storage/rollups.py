@@ -1,9 +1,10 @@
 """Statements about roll-ups: tallies of attempts by minute and hour.
 
-The minute of an endpoint is written where its attempts are recorded, under the lock
-of its mailbox, so that nobody waits for a roll-up and none is lost.  The minutes of a
-tenant and of the platform, and all hours, are sums of those and made later; making
-them again does no harm.
+The minute of an endpoint is written in the transaction that records its attempts, or
+dead-letters its deliveries without one, so that none is lost.  It comes last there,
+and in the order of the endpoints: whoever waits for one is not waited for.  The
+minutes of a tenant and of the platform, and all hours, are sums of those and made
+later; making them again does no harm.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _COUNTED = (
     "delivered",
     "failed",
     "dead_lettered",
+    "ended",
     *(f"ms_{n}" for n in range(BUCKETS)),
 )
 _NAMES = ", ".join(_COUNTED)
@@ -81,10 +83,11 @@ _READ = _of_counts(
     " AND grain_s = :grain AND at >= :since AND at < :until"
 )
 _MOST_DEAD = text(
-    "SELECT tenant_id, sum(dead_lettered) FROM rollup WHERE endpoint_id = :all"
-    " AND grain_s = :grain AND at >= :since AND tenant_id <> :platform"
-    " GROUP BY tenant_id HAVING sum(dead_lettered) > 0"
-    " ORDER BY 2 DESC, 1 LIMIT :limit"
+    "SELECT tenant_id, sum(dead_lettered + ended) FROM rollup WHERE endpoint_id = :all"
+    " AND (grain_s = 3600 AND at >= :since AND at < :settled"
+    " OR grain_s = 60 AND at >= greatest(:since, :settled))"
+    " AND tenant_id <> :platform GROUP BY tenant_id"
+    " HAVING sum(dead_lettered + ended) > 0 ORDER BY 2 DESC, 1 LIMIT :limit"
 )
 _FORGET = text("DELETE FROM rollup WHERE grain_s = :grain AND at < :before")
 
@@ -100,11 +103,13 @@ class RollupRepository:
 
         Args:
             at: When the minute began.
-            tallies: By tenant and endpoint; the caller has locked the mailboxes.
+            tallies: By tenant and endpoint.
         """
         rows = [
-            (tenant_id, endpoint_id, *tally[:3], *tally.durations)
-            for (tenant_id, endpoint_id), tally in tallies.items()
+            (tenant_id, endpoint_id, *tally[:3], tally.ended, *tally.durations)
+            for (tenant_id, endpoint_id), tally in sorted(
+                tallies.items(), key=lambda each: each[0][1]
+            )
         ]
         if rows:
             self._session.execute(_ADD, {**columns(rows), "at": at})
@@ -148,20 +153,20 @@ class RollupRepository:
         return [(row[0], row[1], _tally(row)) for row in rows]
 
     def most_dead(
-        self, grain: Grain, since: datetime, limit: int
+        self, since: datetime, settled: datetime, limit: int
     ) -> list[tuple[str, int]]:
-        """Return the tenants of which most deliveries ran out of attempts.
+        """Return the tenants of which most deliveries became dead letters.
 
         Args:
-            grain: What is summed up: minutes or hours.
-            since: Those that began then or later.
+            since: From when on.
+            settled: Until when hours are read: those that are summed up for good.
             limit: How many tenants.
         """
         given = {
             "all": ALL_ENDPOINTS,
             "platform": PLATFORM,
-            "grain": grain.value,
             "since": since,
+            "settled": settled,
             "limit": limit,
         }
         rows = self._session.execute(_MOST_DEAD, given)
@@ -175,4 +180,4 @@ class RollupRepository:
 
 def _tally(row: Row[Any]) -> Tally:
     counted = tuple(row)[2:]
-    return Tally(counted[0], counted[1], counted[2], counted[3:])
+    return Tally(counted[0], counted[1], counted[2], counted[4:], counted[3])

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,6 +17,7 @@ import pycurl
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.openings import Page
 from tests.bench.scenarios import Result
 
 _PACKAGES = (
@@ -65,12 +66,14 @@ BARS = (
     Bar("spread", 0.6, True, "hot"),
     Bar("latency_50_p50_ms", 15, False),
     Bar("latency_50_p99_ms", 80, False),
+    Bar("lists_slowest_p95_ms", 300, False),
 )
 _NAMES = {
     "limit": "limit: bare libcurl loop",
     "limit_sender": "limit: our sender",
     "hot": "hot: 1 endpoint",
     "spread": "spread: 1,000 endpoints",
+    "lists_slowest_p95_ms": "lists: slowest page p95",
 }
 
 
@@ -91,6 +94,7 @@ def show(console: Console, results: Mapping[str, Result]) -> bool:
             "\n".join(_verdict(bar, figures) for bar in bars),
         )
     console.print(table)
+    _show_pages(console, [page for each in results.values() for page in each.pages])
     _show_cpu(console, results)
     return all(bar.met(figures) is not False for bar in BARS)
 
@@ -102,6 +106,18 @@ def _verdict(bar: Bar, figures: Mapping[str, float]) -> str:
     base = figures[bar.of] if bar.of else 0.0
     share = f" ({figures[bar.figure] / base:.3f})" if base else ""
     return f"[green]met[/]{share}" if met else f"[red]not met[/]{share}"
+
+
+def _show_pages(console: Console, pages: Sequence[Page]) -> None:
+    if not pages:
+        return
+    table = Table(title="Lists at 1,000,000 deliveries", title_justify="left")
+    table.add_column("page", overflow="fold")
+    table.add_column("p50", justify="right", no_wrap=True)
+    table.add_column("p95", justify="right", no_wrap=True)
+    for page in pages:
+        table.add_row(page.name, f"{page.p50_ms:,.1f} ms", f"{page.p95_ms:,.1f} ms")
+    console.print(table)
 
 
 def _show_cpu(console: Console, results: Mapping[str, Result]) -> None:
@@ -131,6 +147,14 @@ def write(path: Path, results: Mapping[str, Result], crew: Mapping[str, int]) ->
             {"figure": bar.figure, "bar": bar.text(), "met": bar.met(figures)}
             for bar in BARS
         ],
+        "pages": {
+            page.name: {
+                "p50_ms": round(page.p50_ms, 1),
+                "p95_ms": round(page.p95_ms, 1),
+            }
+            for each in results.values()
+            for page in each.pages
+        },
         "cpu_s": {name: result.cpu_s for name, result in results.items()},
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

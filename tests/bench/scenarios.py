@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.bench import helpers, limits
+from tests.bench import helpers, limits, openings
 from tests.bench.failures import BenchFailed
 from tests.bench.nginx import Nginx
+from tests.bench.openings import Page, percentile
 from tests.bench.spies import Spies
 from tests.bench.stack import Bench, Crew, Product
 from tests.bench.usage import Usage
@@ -33,6 +34,7 @@ class Result:
     figures: dict[str, float]
     cpu_s: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,11 @@ def _differences(
     return sorted(took)
 
 
-def percentile(ordered: Sequence[float], share: int) -> float:
-    """Return the smallest value that ``share`` per cent do not exceed."""
-    return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
+def lists(ground: Ground) -> Result:
+    """Open each page of a list of a million, again and again."""
+    pages = openings.measure(ground.bench, ground.say)
+    slowest = max(each.p95_ms for each in pages)
+    return Result({"lists_slowest_p95_ms": slowest}, pages=pages)
 
 
 def _order(
@@ -266,4 +270,5 @@ ALL: dict[str, Callable[[Ground], Result]] = {
     "hot": hot,
     "spread": spread,
     "latency": latency,
+    "lists": lists,
 }

@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg2
 import redis
+from sqlalchemy import Engine
 
 from ascwebhooks import logs
 from ascwebhooks.bootstrap import Parts
@@ -61,6 +62,12 @@ class Bench:
     @contextmanager
     def product(self, crew: Crew) -> Iterator[Product]:
         """Give the whole product on a new database and an empty Valkey."""
+        with self.idle() as product, product.workers(crew):
+            yield product
+
+    @contextmanager
+    def idle(self) -> Iterator[Product]:
+        """Give it without workers: nothing happens but what the caller does."""
         number = next(_numbers)
         name = f"bench_{number}"
         with redis.Redis.from_url(self.valkey.url()) as client:
@@ -68,8 +75,10 @@ class Bench:
         self.postgres.create_database(name)
         try:
             product = Product(self, self.postgres.url(name), self.folder / name)
-            with product.workers(crew):
+            try:
                 yield product
+            finally:
+                product.close()
         finally:
             self.postgres.drop_database(name)
 
@@ -104,7 +113,7 @@ class Product:
         self.settings: Settings = read(self._environ)
         upgrade(database_url)
         self._parts = Parts(self.settings)
-        self._services = self._parts.services()
+        self.services = self._parts.services()
         self._connection = psycopg2.connect(database_url)
         self._connection.autocommit = True
         self.query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
@@ -116,9 +125,9 @@ class Product:
     def endpoints(self, urls: Sequence[str], tenants: int) -> None:
         """Make one endpoint for each URL, in turn at so many tenants."""
         for number in range(tenants):
-            self._services.tenants.create(events.tenant(number))
+            self.services.tenants.create(events.tenant(number))
         for number, url in enumerate(urls):
-            self._services.endpoints.create(
+            self.services.endpoints.create(
                 events.tenant(number % tenants),
                 url=url,
                 event_types=[events.type_of(number)],
@@ -146,8 +155,17 @@ class Product:
                 process.send_signal(signal.SIGTERM)
             for process in running.values():
                 stop(process, signal.SIGTERM, 15)
-            self._connection.close()
-            self._services.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+        self.services.close()
+        self._parts.engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self._parts.engine
 
     def _start(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         argv = (str(_console_script()), *arguments)

@@ -40,6 +40,66 @@ def test_deliveries_come_in_while_one_watches(page, site, log_in):
     expect(rows).to_have_count(3)
 
 
+def test_what_dies_comes_into_a_list_of_what_died(page, site, log_in):
+    """Wherever it belongs, and goes when it is no longer so; the focus stays."""
+    pipeline = site.pipeline
+    endpoint_id = pipeline.endpoint()
+    waits = pipeline.deliver_one(id="long ago")
+    plant(pipeline, endpoint_id, 2)
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/deliveries?status=dead_lettered"))
+    rows = page.locator("#delivery-rows > tr")
+    expect(rows).to_have_count(2)
+    rows.first.get_by_role("link").first.focus()
+    first = rows.first.get_attribute("id")
+
+    end = "UPDATE delivery SET status = :status, dead_reason = :reason WHERE id = :id"
+    pipeline.do(end, status="dead_lettered", reason="gone", id=waits)
+    expect(rows).to_have_count(3)
+    expect(page.locator("#tail-told")).to_have_text("1 new delivery")
+    assert page.evaluate("document.activeElement.closest('tr').id") == first
+    pipeline.do(end, status="pending", reason=None, id=waits)
+    expect(rows).to_have_count(2)
+
+
+def test_times_are_typed_here_and_shared_as_utc(open_page, site, log_in):
+    """Berlin in November is an hour ahead of UTC, New York five behind."""
+    plant(site.pipeline, site.pipeline.endpoint(), 2)
+    page = open_page()
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/deliveries"))
+    page.get_by_label("Time").select_option("own")
+    page.get_by_label("From").fill("2026-11-20T09:30")
+    expect(page.get_by_text("From (CET)")).to_be_visible()
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url(lambda url: "since=2026-11-20T08%3A30Z" in url)
+    assert "until" not in page.url
+    expect(page.get_by_label("From")).to_have_value("2026-11-20T09:30")
+
+    other = open_page(timezone_id="America/New_York", locale="en-US")
+    log_in(other, site)
+    other.goto(page.url)
+    expect(other.get_by_label("From")).to_have_value("2026-11-20T03:30")
+    other.get_by_role("button", name="Filter").click()
+    other.wait_for_url(lambda url: "since=2026-11-20T08%3A30Z" in url)
+
+    # The hour that is there twice: half past two, the second time.
+    second = "2026-10-25T01%3A30%3A07Z"
+    page.goto(site.admin(f"/tenants/acme/dead-letters?since={second}"))
+    expect(page.get_by_label("Accepted since")).to_have_value("2026-10-25T02:30:07")
+    page.get_by_label("Reason", exact=True).select_option("gone")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url(lambda url: "reason=gone" in url)
+    assert f"since={second}" in page.url
+
+
+def test_times_without_scripts_are_utc_and_say_so(open_page, site, log_in):
+    page = open_page(java_script_enabled=False)
+    log_in(page, site)
+    page.goto(site.admin("/tenants/acme/deliveries?range=own&since=2026-11-20T08:30Z"))
+    expect(page.get_by_label("From (UTC)")).to_have_value("2026-11-20T08:30")
+
+
 def test_filters_are_in_the_url_and_stay_through_the_pages(page, site, log_in):
     endpoint_id = site.pipeline.endpoint(description="Billing")
     plant(site.pipeline, endpoint_id, 70)

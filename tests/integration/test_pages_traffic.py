@@ -5,14 +5,18 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
+from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant
+from ascwebhooks.services import recording
 from ascwebhooks.services.batches import Refused
+from ascwebhooks.services.sealing import day_scope
 from ascwebhooks.web.app import create_app
 from tests.integration.dead import plant
 from tests.integration.receivers import Receiver, keep_alive
@@ -82,6 +86,20 @@ def event_page(event_id) -> str:
     return f"/tenants/acme/events/{ids.show(Kind.EVENT, event_id)}"
 
 
+def seal_again(pipeline, delivery_id, plain: bytes) -> None:
+    """Replace what is sealed of a delivery's one attempt."""
+    (attempt,) = pipeline.attempts(delivery_id)
+    sealed = pipeline.services.deliveries._sealing.seal(
+        "acme", day_scope(delivery_id), recording.ATTEMPT_TABLE, attempt.id, plain
+    )
+    pipeline.do(
+        "UPDATE attempt SET sealed = :sealed WHERE id = :id AND delivery_id = :of",
+        sealed=sealed,
+        id=attempt.id,
+        of=delivery_id,
+    )
+
+
 def looks(pipeline, action) -> int:
     return pipeline.one("SELECT count(*) FROM audit_entry WHERE action = :a", a=action)
 
@@ -100,6 +118,34 @@ def test_an_events_page_says_where_it_went_and_why_not_elsewhere(pipeline, as_):
     assert "No enabled subscription takes its type." in shown
     assert "Retry now" not in shown
     assert unsubscribed and late
+
+
+def test_a_request_is_shown_with_the_url_it_went_to(pipeline, as_):
+    """The endpoint moves afterwards; of old attempts that is not kept, and said."""
+    with answering(500) as receiver:
+        delivery_id, _ = attempted(pipeline, receiver)
+        then = receiver.url()
+    page, operator = f"{page_of(delivery_id)}?opened=1", as_(Role.OPERATOR)
+    endpoint_id = pipeline.delivery(delivery_id).endpoint_id
+    assert "another URL" not in operator.text(page)
+    pipeline.services.endpoints.change(
+        "acme", endpoint_id, {"url": "http://127.0.0.1:9009/moved"}
+    )
+
+    shown = operator.text(page)
+    assert f"POST {then}" in shown and "The endpoint has another URL by now." in shown
+    command = re.search(r'data-copy="(curl [^"]+)"', operator.get(page).text)[1]
+    assert html.unescape(command).startswith(f"curl --globoff --request POST '{then}'")
+
+    old = recording.Detail((("a", "b"),), (), b"", response_truncated=False)
+    bare = msgspec.msgpack.encode(((("a", "b"),), (), b"", False))
+    assert recording.decode_detail(bare) == old
+    plain = pipeline.services.deliveries._open(pipeline.attempts(delivery_id)[0])
+    assert plain.url == then
+    seal_again(pipeline, delivery_id, bare)
+    shown = operator.text(page)
+    assert "http://127.0.0.1:9009/moved" in shown
+    assert "The URL of that time was not kept" in shown
 
 
 def test_payloads_are_for_operators_and_every_look_is_recorded(pipeline, as_):
@@ -324,6 +370,66 @@ def test_the_tail_brings_what_is_new_and_what_has_moved(pipeline, as_):
     narrowed = viewer.get(f"{news}&type=key.rotated").text
     assert new_id not in narrowed
     assert endpoint_id
+
+
+def test_the_tail_of_an_outcome_is_its_first_page_again(pipeline, as_):
+    """What died last may have been accepted long before what is shown."""
+    endpoint_id = pipeline.endpoint()
+    waits = pipeline.deliver_one(id="long ago")
+    (dead,) = plant(pipeline, endpoint_id)
+    viewer, root = as_(Role.VIEWER, "acme"), "/tenants/acme/deliveries"
+    page = viewer.get(f"{root}?status=dead_lettered").text
+    assert 'id="tail-button"' in page
+    version = re.search(r'id="tail-version" name="version" value="(\w+)"', page)[1]
+    newest = ids.show(Kind.DELIVERY, dead)
+    news = f"{root}/news?status=dead_lettered&newest={newest}&version="
+
+    assert viewer.get(news + version, 204).text == "", "nothing has changed"
+    pipeline.do(
+        "UPDATE delivery SET status = 'dead_lettered', dead_reason = 'gone'"
+        " WHERE id = :id",
+        id=waits,
+    )
+    shown = viewer.get(news + version).text
+    assert shown.count("data-row") == 2 and ids.show(Kind.DELIVERY, waits) in shown
+    now = re.search(r'name="version" value="(\w+)"', shown)[1]
+    assert viewer.get(news + now, 204).text == ""
+
+    pipeline.do("UPDATE delivery SET status = 'pending', dead_reason = NULL")
+    assert viewer.get(news + now).headers["HX-Refresh"] == "true"
+    for none in ("&until=2026-01-01", f"&after={newest}"):
+        assert "tail-button" not in viewer.get(f"{root}?status=pending{none}").text
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2026-11-22T17:03Z", "2026-11-22T17:03"),
+        ("2026-11-22T17:03", "2026-11-22T17:03"),
+        ("2026-11-22T17:03:07Z", "2026-11-22T17:03:07"),
+        ("2026-11-22T17:03+02:00", "2026-11-22T15:03"),
+        ("2026-11-22 17:03", "2026-11-22T17:03"),
+        ("2026-11-22", "2026-11-22T00:00"),
+    ],
+)
+def test_times_in_urls_are_absolute_and_shown_as_utc_without_scripts(
+    pipeline, as_, given, shown
+):
+    """A script of the page shows them in the viewer's zone."""
+    viewer = as_(Role.VIEWER, "acme")
+    for path in ("deliveries?range=own&", "events?", "dead-letters?"):
+        page = viewer.get(f"/tenants/acme/{path}since={quote(given)}").text
+        assert f'name="since" value="{shown}" data-utc="{shown}Z"' in page
+        assert "(UTC)</span></label>" in page
+        assert ('step="1"' in page) == (len(shown) > 16)
+
+
+def test_what_is_no_time_is_said(pipeline, as_):
+    viewer = as_(Role.VIEWER, "acme")
+    for given in ("yesterday", "2026-99-99T00:00", "1969-01-01T00:00Z"):
+        viewer.get(f"/tenants/acme/deliveries?since={given}", 422)
+        page = viewer.get(f"/tenants/acme/dead-letters?since={given}").text
+        assert "That was left out." in page
 
 
 def rejected(pipeline, raw: bytes, **terms) -> str:

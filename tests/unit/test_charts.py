@@ -35,6 +35,19 @@ def test_bars_stand_on_each_other_from_the_ground_up():
         below = part.y
 
 
+def test_what_ended_without_an_attempt_is_a_part_of_its_own_where_there_is_any():
+    """It is none of the failures, and would make a line of zeros elsewhere."""
+    tally = Tally(delivered=6, failed=4, dead_lettered=1, ended=7)
+    chart = charts.outcomes(made(tally, Tally(delivered=1)))
+    assert chart.layers[-1] == charts.ENDED
+    assert chart.columns[0].values == ["6", "3", "1", "7"]
+    assert [each.kind for each in chart.columns[0].parts][-1] == "ended"
+    assert tally.attempts == 10
+    assert charts.ENDED not in charts.outcomes(made(Tally(delivered=1))).layers
+    spark = charts.sparkline(made(tally))
+    assert [each.kind for each in spark.columns[0].parts][-1] == "dead"
+
+
 def test_one_failure_among_a_million_is_seen():
     chart = charts.outcomes(made(Tally(delivered=1_000_000, failed=1)))
     assert chart.columns[0].parts[1].height >= 1.5
@@ -55,9 +68,9 @@ def test_an_axis_of_counts_has_whole_numbers(most):
     assert len(set(map(charts.count, steps))) == len(steps)
 
 
-def test_lines_have_gaps_where_nothing_was_sent_and_dots_where_there_is_one_value():
+def test_lines_have_gaps_where_nothing_was_sent_and_dashes_where_there_is_one_value():
     found = charts.path([10.0, None, 5.0, 5.0], top=10.0, height=100.0)
-    assert found == "M12.50 0.0l.01 0M62.50 50.0l.01 0L87.50 50.0"
+    assert found == "M2.50 0.0h20.00M62.50 50.0L87.50 50.0"
 
 
 def test_percentiles_are_in_the_order_of_their_words():

@@ -22,7 +22,11 @@ PARTS = {
 
 
 class ShownAttempt(NamedTuple):
-    """An attempt; what was not opened is None or empty."""
+    """An attempt; what was not opened is None or empty.
+
+    ``url`` is where it was sent; ``is_url_known`` is false if that was not kept, and
+    it is the endpoint's of today.
+    """
 
     number: int
     attempt: Any
@@ -34,6 +38,8 @@ class ShownAttempt(NamedTuple):
     response_body: Shown | None = None
     response_truncated: bool = False
     curl: str | None = None
+    url: str = ""
+    is_url_known: bool = False
 
 
 def shown(attempts: Sequence[Opened], endpoint: Any) -> list[ShownAttempt]:
@@ -41,15 +47,16 @@ def shown(attempts: Sequence[Opened], endpoint: Any) -> list[ShownAttempt]:
 
     Args:
         attempts: The oldest first.
-        endpoint: The endpoint as it is now; its URL is not kept with attempts.
+        endpoint: The endpoint as it is now; None if it is gone.
     """
     numbered = list(enumerate(attempts, start=1))
     return [_shown(number, each, endpoint) for number, each in reversed(numbered)]
 
 
 def _shown(number: int, opened: Opened, endpoint: Any) -> ShownAttempt:
-    url = "" if endpoint is None else endpoint.url
     detail, body = opened.detail, opened.body
+    today = "" if endpoint is None else endpoint.url
+    url = (detail.url if detail else "") or today
     secure = url.startswith("https:") or opened.attempt.tls_ms is not None
     bare = ShownAttempt(
         number, opened.attempt, timings.parts(opened.attempt, secure=secure)
@@ -67,4 +74,6 @@ def _shown(number: int, opened: Opened, endpoint: Any) -> ShownAttempt:
         curl=None
         if body is None or not url
         else curl.command(url, headers, body, hidden=HIDDEN),
+        url=url,
+        is_url_known=bool(detail.url),
     )

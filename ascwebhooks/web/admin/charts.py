@@ -108,6 +108,8 @@ OUTCOMES = (
     Layer("failed", "Failed, tried again"),
     Layer("dead", "Failed for good"),
 )
+#: Shown only where there are any: no attempt was made of these.
+ENDED = Layer("ended", "Ended without an attempt")
 PERCENTILES = (
     Layer("p50", "Half within (p50)"),
     Layer("p95", "95 % within (p95)"),
@@ -118,13 +120,14 @@ _SHARES = (0.5, 0.95, 0.99)
 
 def outcomes(series: Series) -> Chart:
     """Return attempts by what they came to, as stacked bars."""
-    stacks = [_outcomes(each) for each in series.tallies]
+    layers = (*OUTCOMES, ENDED) if series.total.ended else OUTCOMES
+    stacks = [_outcomes(each)[: len(layers)] for each in series.tallies]
     top, steps = scale(max(map(sum, stacks), default=0), whole=True)
     columns = [
-        _column(series, n, stack, count, _stacked(stack, top))
+        _column(series, n, stack, count, _stacked(layers, stack, top))
         for n, stack in enumerate(stacks)
     ]
-    return Chart(OUTCOMES, columns, _ticks(steps, top, count), marks(series))
+    return Chart(layers, columns, _ticks(steps, top, count), marks(series))
 
 
 def latency(series: Series) -> Chart:
@@ -158,10 +161,10 @@ def sparkline(series: Series, height: float = 28.0, together: int = 4) -> Chart:
             total = total.plus(each)
         merged.append(total)
     coarse = Series(series.begins, series.step * together, merged)
-    stacks = [_outcomes(each) for each in merged]
+    stacks = [_outcomes(each)[: len(OUTCOMES)] for each in merged]
     top = max(map(sum, stacks), default=0) or 1
     columns = [
-        _column(coarse, n, stack, count, _stacked(stack, top, height))
+        _column(coarse, n, stack, count, _stacked(OUTCOMES, stack, top, height))
         for n, stack in enumerate(stacks)
     ]
     return Chart(OUTCOMES, columns, (), (), height=height)
@@ -186,18 +189,19 @@ def scale(most: float, *, whole: bool = False) -> tuple[float, list[float]]:
 
 
 def path(values: Sequence[float | None], top: float, height: float = HEIGHT) -> str:
-    """Return an SVG path through values, 100 wide; a lone value is a dot."""
+    """Return an SVG path through values, 100 wide; a lone value is a dash."""
     width = 100 / max(len(values), 1)
-    pieces, pen_is_up = [], True
+    pieces: list[str] = []
     for n, value in enumerate(values):
         if value is None:
-            pen_is_up = True
             continue
         y = height - height * value / top
-        point = f"{(n + 0.5) * width:.2f} {y:.1f}"
-        # The stroke's round ends make a dot of a line that has no length.
-        pieces.append(f"M{point}l.01 0" if pen_is_up else f"L{point}")
-        pen_is_up = False
+        follows = n > 0 and values[n - 1] is not None
+        if follows or (n + 1 < len(values) and values[n + 1] is not None):
+            pieces.append(f"{'L' if follows else 'M'}{(n + 0.5) * width:.2f} {y:.1f}")
+        else:
+            # A dot of two pixels would not be seen.
+            pieces.append(f"M{(n + 0.1) * width:.2f} {y:.1f}h{0.8 * width:.2f}")
     return "".join(pieces)
 
 
@@ -213,7 +217,7 @@ def marks(series: Series) -> list[Mark]:
         if int(at.timestamp()) % apart == 0
     ]
     # One at the very edge would be cut off.
-    return [each for each in found if 3 <= each.x <= 96]
+    return [each for each in found if 4 <= each.x <= 92]
 
 
 def count(value: float | None) -> str:
@@ -241,9 +245,9 @@ def percent(share: float | None) -> str:
     return f"{min(max(share * 100, 0.1), 99.9):.1f}\u00a0%"
 
 
-def _outcomes(tally: Tally) -> tuple[int, int, int]:
+def _outcomes(tally: Tally) -> tuple[int, int, int, int]:
     again = max(tally.failed - tally.dead_lettered, 0)
-    return tally.delivered, again, tally.failed - again
+    return tally.delivered, again, tally.failed - again, tally.ended
 
 
 def _column(
@@ -266,9 +270,11 @@ def _column(
     )
 
 
-def _stacked(stack: Sequence[int], top: float, height: float = HEIGHT) -> list[Part]:
+def _stacked(
+    layers: Sequence[Layer], stack: Sequence[int], top: float, height: float = HEIGHT
+) -> list[Part]:
     parts, below = [], height
-    for layer, value in zip(OUTCOMES, stack, strict=True):
+    for layer, value in zip(layers, stack, strict=True):
         if value:
             # One failure among thousands has to be seen.
             tall = max(height * value / top, 1.5)

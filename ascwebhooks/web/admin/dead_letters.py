@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from ascwebhooks.domain import ids
@@ -29,15 +29,30 @@ blp.add_app_template_global(words.failure, "failure_words")
 @blp.get("/tenants/<tenant_id>/dead-letters")
 @needs(Permission.READ)
 def index(tenant_id: str) -> ResponseReturnValue:
-    """List dead letters by endpoint and reason."""
+    """List dead letters by endpoint and reason: of many at first the newest."""
     chosen = selections.read()
-    groups = services().dead_letters.groups(tenant_id, **chosen.filter)
+    whole = "whole" in request.args
+    found = services().dead_letters
+    read = found.groups if whole else found.glance
     return render_template(
         "dead_letters/index.html",
         tenant=tenant(),
-        groups=groups,
+        groups=read(tenant_id, **chosen.filter),
         chosen=chosen,
         words=words,
+    )
+
+
+@blp.get("/tenants/<tenant_id>/dead-letters/groups")
+@needs(Permission.READ)
+def groups(tenant_id: str) -> ResponseReturnValue:
+    """Hand out the groups of all of them, for a page that shows the newest."""
+    chosen = selections.read()
+    return render_template(
+        "dead_letters/groups.html",
+        tenant=tenant(),
+        groups=services().dead_letters.groups(tenant_id, **chosen.filter),
+        chosen=chosen,
     )
 
 

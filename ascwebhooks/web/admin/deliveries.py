@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -72,6 +73,7 @@ def index(tenant_id: str) -> ResponseReturnValue:
         choices=_choices(tenant_id),
         newest=_shown(rows[0]) if rows else "",
         tails=_tails(found),
+        version=_version(rows) if _is_by_outcome() else "",
         tenant=tenant(),
     )
     return page, found.status
@@ -86,6 +88,8 @@ def news(tenant_id: str) -> ResponseReturnValue:
     known = None if newest is None else _id(newest)
     if errors:
         raise NotFound(errors[0])
+    if _is_by_outcome():
+        return _first_page(tenant_id, wanted)
     found = services().deliveries.page(tenant_id, limit=lists.AT_ONCE, **wanted)
     if known is None:
         # There was no row, so there is no list yet to put any on top of.
@@ -193,15 +197,43 @@ _OUTCOMES = frozenset({"status", "error", "code", "reason", "replay"})
 
 
 def _tails(found: Narrowed) -> bool:
-    """Return whether new rows belong on top of this page.
-
-    Not where rows come and go with what becomes of them: the newest are those that
-    were accepted last, not those that died last.
-    """
+    """Return whether this page is one that new rows belong to."""
     page = found.page
-    if page is None or not page.is_first or "until" in request.args:
-        return False
-    return not _OUTCOMES.intersection(request.args)
+    return page is not None and page.is_first and not request.args.get("until")
+
+
+def _is_by_outcome() -> bool:
+    """Return whether rows come and go here with what becomes of them.
+
+    Then a row that is new may belong anywhere: the newest are those that were accepted
+    last, not those that died last.
+    """
+    return any(request.args.get(each) for each in _OUTCOMES)
+
+
+def _first_page(tenant_id: str, wanted: dict[str, Any]) -> ResponseReturnValue:
+    """Hand out the first page's rows as they are now, unless they are as they were."""
+    rows = services().deliveries.page(tenant_id, limit=lists.AT_ONCE, **wanted)
+    version = _version(rows)
+    if version == request.args.get("version"):
+        return "", HTTPStatus.NO_CONTENT
+    if not rows or not request.args.get("newest"):
+        # From a list to none, or back: more of the page changes than its rows.
+        return "", HTTPStatus.OK, {"HX-Refresh": "true"}
+    return render_template(
+        "deliveries/rows.html",
+        rows=rows,
+        version=version,
+        newest=_shown(rows[0]),
+        endpoints=_endpoints(tenant_id, rows),
+        tenant=tenant(),
+    )
+
+
+def _version(rows: Sequence[Any]) -> str:
+    """Return what tells rows from the same ones after something became of them."""
+    seen = [(str(each.id), each.status, each.attempt_count) for each in rows]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 def _endpoints(tenant_id: str, rows: Sequence[Any]) -> dict[UUID, Any]:

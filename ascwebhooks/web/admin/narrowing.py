@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -58,17 +59,29 @@ class Narrowed(NamedTuple):
         return HTTPStatus.OK
 
 
+def parse_time(given: str) -> datetime | None:
+    """Return a time in UTC; None if it is none.
+
+    Args:
+        given: As ``datetime-local`` writes it, or in ISO 8601; without a zone UTC.
+            A '+' in a URL that was typed by hand comes as a space.
+    """
+    text = given.strip()
+    for each in (text, text.replace(" ", "+")):
+        with suppress(ValueError, OverflowError):
+            found = datetime.fromisoformat(each)
+            aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+            return aware.astimezone(UTC)
+    return None
+
+
 class Utc(fields.Field[datetime]):
-    """A time as ``datetime-local`` writes it, or in ISO 8601; without a zone UTC."""
+    """A time (``parse_time``)."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
-        try:
-            # A '+' in a URL that was typed by hand is read as a space.
-            found = datetime.fromisoformat(str(value).replace(" ", "+"))
-            aware = found if found.tzinfo else found.replace(tzinfo=UTC)
-            moment = aware.astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise ValidationError(f"{value!r} is no time.") from error
+        moment = parse_time(str(value))
+        if moment is None:
+            raise ValidationError(f"{value!r} is no time.")
         if moment.year < 1970:
             raise ValidationError("Times begin in 1970.")
         return moment

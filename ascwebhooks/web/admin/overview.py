@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.statistics import Span
 from ascwebhooks.domain.verdicts import Topic
@@ -84,4 +85,6 @@ def shown(found: Overview, whose: Any = None) -> dict[str, Any]:
 
 def _place(topic: Topic, of: dict[str, str]) -> str | None:
     view = _PLACES.get(topic, (None, None))[bool(of)]
+    if view == "admin.deliveries.index":
+        return link_to(view, **of, status=Status.PENDING.value)
     return None if view is None else link_to(view, **of)

@@ -40,7 +40,7 @@ def install(blp: Blueprint) -> None:
     for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
-    for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible):
+    for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible, utc_time):
         blp.add_app_template_filter(shown)
 
 
@@ -86,6 +86,17 @@ def moment(at: datetime | None, absent: str = "never") -> Markup:
         utc.strftime("%Y-%m-%d %H:%M:%S"),
         utc.strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def utc_time(given: str) -> str:
+    """Return a time of a URL as a field has it: UTC, seconds where there are any.
+
+    What is none is left out of the field; the page says what is wrong with it.
+    """
+    at = narrowing.parse_time(given)
+    if at is None:
+        return ""
+    return at.strftime("%Y-%m-%dT%H:%M" + (":%S" if at.second else ""))
 
 
 def now() -> datetime:

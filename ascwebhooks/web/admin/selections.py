@@ -18,6 +18,7 @@ from ascwebhooks.domain.events import iso
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.statistics import Span
 from ascwebhooks.errors import InvalidInput
+from ascwebhooks.web.admin.narrowing import parse_time
 from ascwebhooks.web.api.fields import Id, Text
 
 #: Of a selection by hand: the deliveries' ids.
@@ -26,14 +27,12 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Time(fields.Field[datetime]):
-    """A time in ISO 8601; without an offset it is UTC."""
+    """A time (``narrowing.parse_time``)."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> datetime:
-        try:
-            found = datetime.fromisoformat(value.strip())
-            at = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise ValidationError("Give a time such as 2026-11-23 08:00.") from error
+        at = parse_time(value)
+        if at is None:
+            raise ValidationError("Give a time such as 2026-11-23 08:00.")
         if at < _EARLIEST:
             raise ValidationError("That is too long ago.")
         return at

@@ -2,6 +2,9 @@
 (() => {
   "use strict";
   const EVERY_MS = 3000;
+  // A look that takes long is asked for less often: it takes no more than a fortieth
+  // of the server's time, however much there is to look through.
+  const REST = 40;
   const MOST_ROWS = 300;
   const MOST_WATCHED = 50;
 
@@ -28,6 +31,7 @@
     let paused = false;
     let away = false;
     let going = null;
+    let next = 0;
 
     function show() {
       button.setAttribute("aria-pressed", String(!paused));
@@ -37,7 +41,10 @@
 
     function asked() {
       const url = new URL(tail.dataset.tail, location.href);
-      url.searchParams.set("newest", document.getElementById("tail-newest").value);
+      for (const name of ["newest", "version"]) {
+        const value = document.getElementById(`tail-${name}`).value;
+        if (value) url.searchParams.set(name, value);
+      }
       for (const each of document.querySelectorAll("#delivery-rows [name=waiting]")) {
         url.searchParams.append("waiting", each.value);
         if (url.searchParams.getAll("waiting").length === MOST_WATCHED) break;
@@ -48,6 +55,7 @@
     async function look() {
       if (going) return;
       going = new AbortController();
+      const began = performance.now();
       try {
         const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
         const answer = await fetch(asked(), { signal: going.signal, headers });
@@ -61,6 +69,8 @@
         away = error.name !== "AbortError";
       } finally {
         going = null;
+        const ended = performance.now();
+        next = ended + Math.max(EVERY_MS, REST * (ended - began));
         show();
       }
     }
@@ -72,17 +82,24 @@
       if (!paused) look();
     });
     setInterval(() => {
-      if (!paused && !document.hidden) look();
-    }, EVERY_MS);
+      if (!paused && !document.hidden && performance.now() >= next) look();
+    }, EVERY_MS / 6);
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) going?.abort();
+    });
+    next = performance.now() + EVERY_MS;
     addEventListener("pagehide", () => going?.abort());
 
     document.addEventListener("htmx:oobBeforeSwap", (event) => {
       if (event.detail.target?.id !== "delivery-rows") return;
       const rows = event.detail.fragment.querySelectorAll("tr[data-row]");
+      const whole = document.getElementById("tail-version").value !== "";
       let fresh = 0;
       for (const row of rows) {
-        if (document.getElementById(row.id)) row.remove();
-        else fresh += 1;
+        const known = document.getElementById(row.id);
+        if (!known) fresh += 1;
+        if (known && !whole) row.remove();
+        if (!known && whole) row.classList.add("fresh");
       }
       if (fresh) told.textContent = fresh === 1 ? "1 new delivery" : `${fresh} new deliveries`;
       keepPlace(event.detail.target);
@@ -97,13 +114,20 @@
     // Whoever has scrolled into the list goes on reading where they are.
     let anchor = null;
     let top = 0;
+    let focused = null;
     function keepPlace(body) {
-      anchor = [...body.rows].find((row) => row.getBoundingClientRect().bottom > 0);
-      if (body.getBoundingClientRect().top > 0) anchor = null;
-      top = anchor ? anchor.getBoundingClientRect().top : 0;
+      const row = [...body.rows].find((each) => each.getBoundingClientRect().bottom > 0);
+      anchor = row && body.getBoundingClientRect().top <= 0 ? row.id : null;
+      top = anchor ? row.getBoundingClientRect().top : 0;
+      focused = document.activeElement?.closest?.("#delivery-rows > tr")?.id;
     }
+    // The row may be another element by now, or gone.
     function restorePlace() {
-      if (anchor) scrollBy({ top: anchor.getBoundingClientRect().top - top, behavior: "instant" });
+      const row = anchor && document.getElementById(anchor);
+      if (row) scrollBy({ top: row.getBoundingClientRect().top - top, behavior: "instant" });
+      if (focused && document.activeElement === document.body) {
+        document.getElementById(focused)?.querySelector("a")?.focus({ preventScroll: true });
+      }
     }
     show();
   }
