@@ -16,7 +16,7 @@ from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.domain.people import Grant, PersonState
 from ascwebhooks.errors import InvalidInput, NotPermitted, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, once
 from ascwebhooks.web.admin.access import needs, visitor
 from ascwebhooks.web.admin.forms import Form, Line
 from ascwebhooks.web.admin.rendering import notify
@@ -86,16 +86,19 @@ def new() -> ResponseReturnValue:
 @needs(ADMINISTER, platform=True)
 def create() -> ResponseReturnValue:
     """Create a person with a password that is shown once."""
-    form = Form(NewUser, request.form)
-    password = services().people.new_password()
-    made = form.submit(
-        lambda read: services().people.create(
+    form, people = Form(NewUser, request.form), services().people
+
+    def create(read: dict[str, Any]) -> dict[str, str]:
+        password = people.new_password()
+        person = people.create(
             read["login"], name=read["name"], grants=_grants(read), password=password
         )
-    )
+        return {"id": ids.show(Kind.USER, person.id), "password": password}
+
+    made = form.submit(lambda read: once.made(lambda: create(read)))
     if made is None:
         return _form("users/new.html", form), form.status
-    return render_template("users/password.html", person=made, password=password)
+    return _password(made)
 
 
 @blp.get("/users/<user_id>")
@@ -142,11 +145,13 @@ def change(user_id: str) -> ResponseReturnValue:
 def reset(user_id: str) -> ResponseReturnValue:
     """Give a person a new password, shown once."""
     people, person_id = services().people, ids.read(Kind.USER, user_id)
-    password = people.new_password()
-    people.set_password(person_id, password)
-    return render_template(
-        "users/password.html", person=people.get(person_id), password=password
-    )
+
+    def set_password() -> dict[str, str]:
+        password = people.new_password()
+        people.set_password(person_id, password)
+        return {"id": user_id, "password": password}
+
+    return _password(once.made(set_password))
 
 
 @blp.post("/users/<user_id>/<any(disable, enable):verb>")
@@ -188,6 +193,11 @@ def set_own_password() -> ResponseReturnValue:
         return render_template("users/account.html", form=form), form.status
     notify("success", "Your password was changed; your other sessions have ended.")
     return redirect(url_for(".account"), HTTPStatus.SEE_OTHER)
+
+
+def _password(made: once.Made) -> str:
+    person = services().people.get(ids.read(Kind.USER, made.what["id"]))
+    return render_template("users/password.html", person=person, made=made)
 
 
 def _form(template: str, form: Form, **context: Any) -> str:
