@@ -14,10 +14,13 @@ from ascwebhooks.errors import (
     Conflict,
     InvalidInput,
     PreconditionFailed,
+    TooManyAttempts,
 )
 from ascwebhooks.web.errors import status_of
 
 Made = TypeVar("Made")
+#: What is told on the form; other errors are pages of their own.
+_TOLD = (InvalidInput, Conflict, PreconditionFailed, TooManyAttempts)
 #: Where errors stand that are no single field's.
 WHOLE = ""
 
@@ -58,8 +61,8 @@ class Form:
         Then ``errors`` say what is wrong, and ``status`` is the answer's.
 
         Args:
-            action: Is given the values by name; may raise InvalidInput, Conflict or
-                PreconditionFailed.
+            action: Is given the values by name; may raise InvalidInput, Conflict,
+                PreconditionFailed or TooManyAttempts.
         """
         try:
             # A field that was left empty was not given.
@@ -70,7 +73,7 @@ class Form:
         except ValidationError as error:
             self.status = HTTPStatus.UNPROCESSABLE_ENTITY
             self._take(error.messages_dict)
-        except (InvalidInput, Conflict, PreconditionFailed) as error:
+        except _TOLD as error:
             self.status = _status(error)
             self.context = error.context
             field = str(error.context.get("field", WHOLE))

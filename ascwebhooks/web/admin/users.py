@@ -6,7 +6,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, validate
 
@@ -184,13 +191,22 @@ def set_own_password() -> ResponseReturnValue:
         if who.person_id is None:
             raise NotPermitted("whoever comes by a link has no password.")
         services().people.change_own_password(
-            who.person_id, who.session_id, read["current"], read["password"]
+            who.person_id,
+            who.session_id,
+            read["current"],
+            read["password"],
+            address=request.remote_addr or "",
         )
         return True
 
     if not form.submit(change):
         form.values = {}
-        return render_template("users/account.html", form=form), form.status
+        answer = make_response(
+            render_template("users/account.html", form=form), form.status
+        )
+        if "retry_after_s" in form.context:
+            answer.headers["Retry-After"] = str(form.context["retry_after_s"])
+        return answer
     notify("success", "Your password was changed; your other sessions have ended.")
     return redirect(url_for(".account"), HTTPStatus.SEE_OTHER)
 
