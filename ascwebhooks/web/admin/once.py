@@ -93,18 +93,14 @@ def made(make: Callable[[], dict[str, str]]) -> Made:
     for wait_s in (*_WAITS_S, None):
         try:
             found, again = services().idempotency.answer(asked, answer)
-        except IdempotencyInProgress as error:
-            if wait_s is None:
-                # The form is shown again with its key: sent again, it makes no second.
-                g.once_key = asked.key
-                raise Conflict(_RUNNING) from error
-            time.sleep(wait_s)
-        except IdempotencyAnswerLost as error:
-            raise Conflict(_LOST) from error
+            return Made(json.loads(found.body), again)
         except IdempotencyKeyReused as error:
             raise InvalidInput(_OTHERWISE) from error
-        else:
-            return Made(json.loads(found.body), again)
+        except (IdempotencyInProgress, IdempotencyAnswerLost) as error:
+            # Also lost: between its commit and keeping what it made.
+            if wait_s is None:
+                raise _unanswered(asked, error) from error
+            time.sleep(wait_s)
     raise AssertionError("the last try returns or raises")
 
 
@@ -124,6 +120,14 @@ def answer(make: Callable[[], str]) -> Response:
     response = redirect(found.what["url"], HTTPStatus.SEE_OTHER)
     assert isinstance(response, Response)
     return response
+
+
+def _unanswered(asked: Asked, error: Conflict) -> Conflict:
+    if isinstance(error, IdempotencyAnswerLost):
+        return Conflict(_LOST)
+    # The form is shown again with its key: sent again, it makes no second.
+    g.once_key = asked.key
+    return Conflict(_RUNNING)
 
 
 def _asked() -> Asked:
