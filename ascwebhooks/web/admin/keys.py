@@ -26,8 +26,8 @@ ADMINISTER = Permission.ADMINISTER
 _LIVES = (0, 30, 90, 365)
 _ROLES = (
     (Role.PUBLISHER, "Publisher", "Posts events, and nothing else: for gateways."),
-    (Role.VIEWER, "Viewer", "Reads."),
-    (Role.OPERATOR, "Operator", "Reads, retries, replays, pauses."),
+    (Role.VIEWER, "Viewer", "Reads everything, payloads too."),
+    (Role.OPERATOR, "Operator", "Reads everything, retries, replays, pauses."),
     (Role.ADMIN, "Admin", "Everything, other keys included."),
 )
 
