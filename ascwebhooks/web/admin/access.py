@@ -21,8 +21,8 @@ from ascwebhooks.web.admin import cookies, csrf
 
 NAME = "admin"
 _OURS = (f"{NAME}.", "portal.")
-#: Whoever may mend deliveries may see what they carry; each look is recorded.  A viewer's
-#: API key reads it too: config/decisions/0012 says why.
+#: Whoever may mend deliveries may see what they carry; each look is recorded.  A
+#: viewer's API key reads it too: config/decisions/0012 says why.
 PAYLOADS = Permission.OPERATE
 _ATTRIBUTE = "ascwebhooks_page"
 _FILES = f"{NAME}.static"
