@@ -21,6 +21,11 @@ from ascwebhooks.web.errors import status_of
 Made = TypeVar("Made")
 #: What is told on the form; other errors are pages of their own.
 _TOLD = (InvalidInput, Conflict, PreconditionFailed, TooManyAttempts)
+#: marshmallow's words for programs, and what people read instead.
+_WORDS = {
+    fields.Field.default_error_messages["required"]: "Fill this in.",
+    fields.Integer.default_error_messages["invalid"]: "A whole number.",
+}
 #: Where errors stand that are no single field's.
 WHOLE = ""
 
@@ -83,7 +88,9 @@ class Form:
 
     def _take(self, messages: Mapping[str, Any]) -> None:
         for name, found in messages.items():
-            self.errors[str(name)] = [_sentence(each) for each in _flat(found)]
+            self.errors[str(name)] = [
+                _sentence(_WORDS.get(each, each)) for each in _flat(found)
+            ]
 
 
 def _status(error: AscWebhooksError) -> HTTPStatus:
