@@ -24,7 +24,6 @@ from ascwebhooks.domain.people import (
 from ascwebhooks.errors import Conflict, InvalidInput, NotFound
 from ascwebhooks.services import passwords
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.services.throttling import Throttling
 from ascwebhooks.storage.accounts import Person, PersonRole, RoleSource
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
@@ -45,7 +44,6 @@ class People:
         """Take the source of random bytes."""
         self._uow = uow
         self._entropy = entropy
-        self._throttling = Throttling(uow)
 
     def create(
         self,
@@ -186,48 +184,6 @@ class People:
             uow.audit.record("user.password_set", Kind.USER, person_id, login=login)
             uow.commit()
         log.info("person_password_set", **_names(person))
-
-    def change_own_password(
-        self,
-        person_id: UUID,
-        session_id: UUID,
-        current: str,
-        password: str,
-        *,
-        address: str,
-    ) -> None:
-        """Change a password for somebody who knows the present one.
-
-        Whoever found an open session guesses no faster here than at the login: tries
-        at both doors count together.
-
-        Args:
-            person_id: Whose.
-            session_id: The session in which they do so; their others end.
-            current: The present one.
-            password: The new one.
-            address: Where the request comes from.
-
-        Raises:
-            InvalidInput: If the present one is wrong, or the new one no good.
-            TooManyAttempts: If too many tries failed; the password was not looked at.
-        """
-        person = self.get(person_id)
-        tried = {"login": person.login, "address": address}
-        self._throttling.count(tried)
-        if not passwords.fits(person.password_hash, current):
-            self._note_refusal(person)
-            raise InvalidInput("this is not your present password.", field="current")
-        self._throttling.forgive(tried)
-        self.set_password(person_id, password, keep=session_id)
-
-    def _note_refusal(self, person: Person) -> None:
-        with self._uow() as uow:
-            uow.audit.record(
-                "user.password_refused", Kind.USER, person.id, login=person.login
-            )
-            uow.commit()
-        log.info("person_password_refused", **_names(person))
 
     def _apply(
         self,

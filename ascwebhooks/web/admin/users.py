@@ -190,7 +190,7 @@ def set_own_password() -> ResponseReturnValue:
         who = visitor()
         if who.person_id is None:
             raise NotPermitted("whoever comes by a link has no password.")
-        services().people.change_own_password(
+        services().own_passwords.change(
             who.person_id,
             who.session_id,
             read["current"],
