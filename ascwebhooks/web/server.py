@@ -16,8 +16,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from ascwebhooks.web import errors
 
-#: Of method, path and query, in bytes: the most that gunicorn takes.  Filters of pages
-#: and API come to a few hundred; the longest cursor and CEL filter fit ten times over.
+#: Of method, path and query, in bytes: the most that gunicorn takes.  By default it is
+#: half of that; a filter in a script other than Latin is escaped to thrice its size.
 MAX_REQUEST_LINE_BYTES = 8_190
 #: Of a request that is refused, so much more is read, and waited for so long each time.
 _MOST_UNREAD_BYTES, _READ_BYTES, _PATIENCE_S = 65_536, 16_384, 0.25

@@ -3,8 +3,9 @@
 Such a form carries a key of its own.  Sent twice, by a double click, by reloading the
 answer or after the browser went back, it leads twice to what it made the first time,
 and the page says so.  What is shown once is among that: whoever reloads the page of a
-new key sees the same key, for as long as the answer is kept, sealed
-(``services.idempotency``), and nobody but the visitor who made it.
+new key sees the same key.  Nobody else does, and neither do they in a later session,
+whose token the old form does not carry; what is kept for that is sealed
+(``services.idempotency``).
 """
 
 from __future__ import annotations
