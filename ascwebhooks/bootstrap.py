@@ -44,6 +44,7 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.overviews import Overviews
+from ascwebhooks.services.own_passwords import OwnPasswords
 from ascwebhooks.services.people import People
 from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
@@ -278,6 +279,7 @@ class Parts:
                 tracing=tracing,
             )
 
+        people = People(uow, os.urandom)
         return Services(
             acceptance=acceptance,
             audit=Audit(uow),
@@ -300,7 +302,8 @@ class Parts:
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
             overviews=Overviews(uow, statistics, gauges, self.retention),
-            people=People(uow, os.urandom),
+            own_passwords=OwnPasswords(uow, people),
+            people=people,
             portals=Portals(
                 uow,
                 os.urandom,

@@ -11,7 +11,7 @@ AscWebhooksError
 ├── NotAuthenticated          no key or session, or one that is not in force
 ├── PortalLinkOver            a portal link is unknown, used or too old
 ├── SignOnRefused             single sign-on did not let somebody in
-├── TooManyAttempts           too many logins failed; later it may work
+├── TooManyAttempts           too many tries failed; later it may work
 ├── NotPermitted              the key's role or tenant does not allow it
 ├── NotFound                  unknown, or another tenant's: the same answer
 ├── Conflict                  the request is right, the state is not

@@ -22,6 +22,7 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.overviews import Overviews
+from ascwebhooks.services.own_passwords import OwnPasswords
 from ascwebhooks.services.people import People
 from ascwebhooks.services.portals import Portals
 from ascwebhooks.services.previews import Previews
@@ -60,6 +61,7 @@ class Services:
     notices: Notices
     onboarding: Onboarding
     overviews: Overviews
+    own_passwords: OwnPasswords
     people: People
     portals: Portals
     previews: Previews

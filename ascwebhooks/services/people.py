@@ -185,24 +185,6 @@ class People:
             uow.commit()
         log.info("person_password_set", **_names(person))
 
-    def change_own_password(
-        self, person_id: UUID, session_id: UUID, current: str, password: str
-    ) -> None:
-        """Change a password for somebody who knows the present one.
-
-        Args:
-            person_id: Whose.
-            session_id: The session in which they do so; their others end.
-            current: The present one.
-            password: The new one.
-
-        Raises:
-            InvalidInput: If the present one is wrong, or the new one no good.
-        """
-        if not passwords.fits(self.get(person_id).password_hash, current):
-            raise InvalidInput("this is not your present password.", field="current")
-        self.set_password(person_id, password, keep=session_id)
-
     def _apply(
         self,
         uow: UnitOfWork,

@@ -36,7 +36,7 @@ class Throttling:
             if until > now:
                 seconds = math.ceil((until - now).total_seconds())
                 raise TooManyAttempts(
-                    f"too many logins failed; try again in {_spoken(seconds)}.",
+                    f"too many tries failed; try again in {_spoken(seconds)}.",
                     retry_after_s=seconds,
                 )
             for name, digest in keys.items():
@@ -44,6 +44,19 @@ class Throttling:
                 stale = row.updated_at < now - FORGOTTEN_AFTER
                 failures = 1 if stale else row.failures + 1
                 uow.throttles.count(row, now, wait_after(failures, name), failures)
+            uow.commit()
+
+    def forgive(self, tried: Mapping[str, str]) -> None:
+        """Take back what a try that succeeded had been counted as.
+
+        Args:
+            tried: As it was counted.
+        """
+        with self._uow() as uow:
+            if "login" in tried:
+                uow.throttles.forget(key("login", tried["login"]))
+            if "address" in tried:
+                uow.throttles.forgive(key("address", tried["address"]))
             uow.commit()
 
 

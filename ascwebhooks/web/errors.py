@@ -147,16 +147,20 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **extra: Any,
 ) -> ResponseReturnValue:
-    """Return problem details; what is in ``extra`` is added to them."""
-    body = {
+    """Answer with problem details; what is in ``extra`` is added to them."""
+    body = {**details(status, code, title), **extra}
+    also = {**HEADERS.get(status, {}), **(headers or {})}
+    return _encodable(body), status, {**also, "Content-Type": PROBLEM_TYPE}
+
+
+def details(status: HTTPStatus, code: str, title: str) -> dict[str, Any]:
+    """Return problem details."""
+    return {
         "type": f"urn:ascwebhooks:error:{code}",
         "title": title,
         "status": status.value,
         "code": code,
-        **extra,
     }
-    also = {**HEADERS.get(status, {}), **(headers or {})}
-    return _encodable(body), status, {**also, "Content-Type": PROBLEM_TYPE}
 
 
 def _encodable(value: Any) -> Any:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
+from gunicorn.workers.gthread import ThreadWorker
+
+from ascwebhooks.web import errors
+
+#: Of method, path and query, in bytes: the most that gunicorn takes.  By default it is
+#: half of that; a filter in a script other than Latin is escaped to thrice its size.
+MAX_REQUEST_LINE_BYTES = 8_190
+#: Of a request that is refused, so much more is read, and waited for so long each time.
+_MOST_UNREAD_BYTES, _READ_BYTES, _PATIENCE_S = 65_536, 16_384, 0.25
+#: What gunicorn refuses before there is a request that the application could see.
+_REFUSALS = {
+    LimitRequestLine: (
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        f"The URL is too long: at most {MAX_REQUEST_LINE_BYTES:,} bytes with the"
+        " method. Take filters away.",
+    ),
+    LimitRequestHeaders: (
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The headers are too long or too many.",
+    ),
+}
 
 
 class _Server(BaseApplication):
@@ -23,6 +49,38 @@ class _Server(BaseApplication):
         return self._make_app()
 
 
+class Worker(ThreadWorker):
+    """Answers what is too long as the application answers: with problem details."""
+
+    def handle_error(
+        self, req: Any, client: socket.socket, addr: Any, exc: BaseException
+    ) -> None:
+        """Answer a request that could not be read."""
+        refusal = _REFUSALS.get(type(exc))
+        if refusal is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        with suppress(OSError):
+            client.settimeout(_PATIENCE_S)
+            client.sendall(_answer(*refusal))
+            # Closed with something unread, the answer would be lost to a reset.
+            client.shutdown(socket.SHUT_WR)
+            for _ in range(_MOST_UNREAD_BYTES // _READ_BYTES):
+                if not client.recv(_READ_BYTES):
+                    break
+
+
+def _answer(status: HTTPStatus, title: str) -> bytes:
+    code = status.name.lower()
+    body = json.dumps(errors.details(status, code, title)).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
+        f"Content-Type: {errors.PROBLEM_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        "X-Content-Type-Options: nosniff\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def serve(make_app: Callable[[], Flask], bind: str) -> None:
     """Serve until told to stop.
 
@@ -32,11 +90,12 @@ def serve(make_app: Callable[[], Flask], bind: str) -> None:
     """
     options = {
         "bind": bind,
-        "worker_class": "gthread",
+        "worker_class": f"{__name__}.{Worker.__name__}",
         "workers": 1,
         "threads": 8,
         "graceful_timeout": 20,
         "timeout": 60,
+        "limit_request_line": MAX_REQUEST_LINE_BYTES,
         "accesslog": None,
         "loglevel": "warning",
         "proc_name": "ascwebhooks-web",

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 #: So that no test waits for half a minute to find that something is not there.
 PATIENCE_MS = 10_000
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+
+
+Opens = Callable[..., Page]
 
 
 @dataclass(frozen=True)
@@ -101,38 +104,52 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(chromium: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+def browsing(chromium: Browser) -> Callable[[], AbstractContextManager[Opens]]:
     """Opens pages in contexts of their own; what a page complains of fails the test.
 
-    They are closed before ``site`` is: live parts would complain that it is gone.
+    To be left before the server is stopped: live parts would complain that it is gone.
     """
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
 
-    def open_(size: str = "desktop", **options: Any) -> Page:
-        width, height = SIZES[size]
-        options = {
-            "viewport": {"width": width, "height": height},
-            "timezone_id": "Europe/Berlin",
-            "locale": "en-GB",
-            **options,
-        }
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("console", lambda message: _note(complaints, message))
-        return page
+    @contextmanager
+    def browsing() -> Iterator[Opens]:
+        complaints: list[str] = []
+        contexts: list[BrowserContext] = []
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
+        def open_(size: str = "desktop", **options: Any) -> Page:
+            width, height = SIZES[size]
+            options = {
+                "viewport": {"width": width, "height": height},
+                "timezone_id": "Europe/Berlin",
+                "locale": "en-GB",
+                **options,
+            }
+            context = chromium.new_context(**options)
+            contexts.append(context)
+            context.set_default_timeout(PATIENCE_MS)
+            page = context.new_page()
+            page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+            page.on("console", lambda message: _note(complaints, message))
+            return page
+
+        yield open_
+        for context in contexts:
+            context.close()
+        assert complaints == []
+
+    return browsing
 
 
 @pytest.fixture
-def page(open_page: Callable[..., Page]) -> Page:
+def open_page(
+    browsing: Callable[[], AbstractContextManager[Opens]], site: Site
+) -> Iterator[Opens]:
+    """Opens pages of ``site``; a module may have them opened of another server."""
+    with browsing() as open_:
+        yield open_
+
+
+@pytest.fixture
+def page(open_page: Opens) -> Page:
     """A page on a desktop."""
     return open_page()
 

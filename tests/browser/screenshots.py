@@ -24,7 +24,12 @@ from tests.integration.engines import engines_of_ones_own
 
 FOLDER = Path("var/screenshots")
 #: What is shown to whoever has not logged in.
-OUTSIDE = (Stop("/admin/login", "login"), Stop("/portal/forged", "portal-over"))
+OUTSIDE = (
+    Stop("/admin/login", "login"),
+    Stop("/admin/login?ended=1", "login-again"),
+    Stop("/portal/forged", "portal-over"),
+    Stop("/admin/nowhere", "not-found"),
+)
 
 
 def main() -> int:

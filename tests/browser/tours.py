@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,15 +24,22 @@ class Stop(NamedTuple):
     name: str
 
 
-def tour(page: Page, url: str, tenant_id: str) -> list[Stop]:
+def tour(
+    page: Page,
+    url: str,
+    tenant_id: str,
+    look: Callable[[str, str], None] = lambda path, text: None,
+) -> list[Stop]:
     """Return the pages that a visitor reaches, one of each shape.
 
     Of pages that differ by an id or a query the first one counts; of tenants this one.
+    A link that leads nowhere, or to what the visitor may not see, fails.
 
     Args:
         page: Where somebody has logged in.
         url: The server.
         tenant_id: Whose pages are looked at.
+        look: Is given each page: its path and its HTML.
     """
     waiting = deque(["/admin/", f"/admin/tenants/{tenant_id}"])
     seen, found = set[str](), list[Stop]()
@@ -48,6 +56,7 @@ def tour(page: Page, url: str, tenant_id: str) -> list[Stop]:
         ended = urlsplit(answered.url).path
         if ended == urlsplit(path).path:
             found.append(Stop(path, _name(shape)))
+            look(path, answered.text())
         else:
             waiting.append(ended)
         text = answered.text().replace("&amp;", "&")

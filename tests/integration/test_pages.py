@@ -402,6 +402,37 @@ def test_whoever_changes_their_password_stays_in_and_their_others_are_out(app, p
     assert elsewhere.get("/account").status_code == 303
 
 
+def test_ones_own_password_is_guessed_no_faster_than_at_the_login(
+    pipeline, app, person
+):
+    """Tries at both doors count together, and each wrong one is written down."""
+    person("ann", Role.ADMIN)
+    here = Browser(app)
+    here.log_in("ann")
+    new = {"password": "another good sentence", "again": "another good sentence"}
+    for _ in range(4):
+        wrong = here.post("/account", {"current": "wrong", **new})
+        assert wrong.status_code == 422
+        assert "not your present password" in wrong.text
+    assert Browser(app).log_in("ann", "wrong").status_code == 401
+    refused = here.post("/account", {"current": PASSWORD, **new})
+    assert refused.status_code == 429
+    assert "Too many tries failed" in refused.text
+    assert 1 <= int(refused.headers["Retry-After"]) <= 5
+    assert Browser(app).log_in("ann").status_code == 429
+    pipeline.do("UPDATE login_throttle SET blocked_until = now() - interval '1 s'")
+    assert here.post("/account", {"current": PASSWORD, **new}).status_code == 303
+    assert here.post("/account", {"current": "wrong", **new}).status_code == 422
+    entries = [
+        (each.action, each.actor_name, each.address)
+        for each in pipeline.services.audit.page()
+        if each.action.startswith("user.password")
+    ]
+    at = ("ann", "127.0.0.1")
+    refusal = ("user.password_refused", *at)
+    assert entries == [refusal, ("user.password_set", *at), *[refusal] * 4]
+
+
 def test_pages_run_nothing_inline_and_are_framed_by_nobody(browser, subtests):
     somebody = browser(Role.ADMIN)
     for path in (each for each, statuses in SEEN.items() if statuses[2] == 200):

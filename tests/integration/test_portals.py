@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +16,7 @@ from ascwebhooks.web.app import create_app
 
 TENANT = "acme"
 LINKS = f"/tenants/{TENANT}/portal-links"
-SESSION = "ascw_session"
+SESSION, PROOF = "ascw_session", "ascw_link"
 
 
 @pytest.fixture
@@ -30,8 +33,20 @@ def link(api, **body):
     return path_of(api.post(LINKS, body).json["url"])
 
 
+def proof(page):
+    """Return what the form of a link's page carries."""
+    return {"_csrf": re.search(r'name="_csrf" value="([^"]+)"', page.text)[1]}
+
+
+def enter(browser, path, **options):
+    """Look at a link, and press the button."""
+    page = browser.get(path, **options)
+    form = proof(page) if page.status_code == 200 else {}
+    return browser.post(path, data=form, **options)
+
+
 def visit(api, browser, **body):
-    opened = browser.post(link(api, **body))
+    opened = enter(browser, link(api, **body))
     assert opened.status_code == 303, opened.text
     return opened
 
@@ -88,9 +103,9 @@ def test_looking_at_a_link_does_not_use_it_up_and_opening_does(api, browser):
     for method in ("GET", "HEAD", "GET"):
         looked = browser.open(path, method=method)
         assert looked.status_code == 200
-        assert "Set-Cookie" not in looked.headers
+        assert SESSION not in looked.headers["Set-Cookie"]
     assert "Webhooks of acme" in browser.get(path).text
-    opened = browser.post(path)
+    opened = enter(browser, path)
     assert (opened.status_code, opened.location) == (303, f"/admin/tenants/{TENANT}")
     assert browser.get(opened.location).status_code == 200
     for again in (browser.get(path), browser.post(path)):
@@ -111,8 +126,25 @@ def test_forged_and_late_links_say_so(api, browser):
 
 
 def test_another_site_cannot_open_a_link_for_somebody(api, browser):
-    headers = {"Sec-Fetch-Site": "cross-site"}
-    assert browser.post(link(api), headers=headers).status_code == 400
+    """With nothing, a form of its own browser's, another link's, or from over there."""
+    path, other = link(api, role="admin"), link(api)
+    theirs = proof(api.app.test_client().get(path))
+    nothing = hmac.new(b"", path.rpartition("/")[2].encode(), hashlib.sha256).digest()
+    empty = {"_csrf": base64.urlsafe_b64encode(nothing).decode()}
+    for form in ({}, theirs, empty):
+        refused = browser.post(path, data=form)
+        assert refused.status_code == 400
+        assert "This browser did not show" in refused.text
+        browser.delete_cookie(PROOF)
+    of_other = proof(browser.get(other))
+    mine = proof(browser.get(path))
+    assert browser.post(path, data=theirs).status_code == 400
+    assert browser.post(path, data=of_other).status_code == 400
+    crossed = {"Sec-Fetch-Site": "cross-site"}
+    assert browser.post(path, data=mine, headers=crossed).status_code == 400
+    assert browser.get_cookie(SESSION) is None
+    assert browser.post(path, data=mine).status_code == 303, "it is still good"
+    assert browser.get_cookie(PROOF) is None
 
 
 def test_a_visit_shows_the_tenant_and_nothing_beside(api, browser):
@@ -135,10 +167,23 @@ def test_a_visit_shows_the_tenant_and_nothing_beside(api, browser):
 
 
 def test_a_visit_is_of_the_links_role(api, browser):
+    path = f"/admin/tenants/{TENANT}/new/endpoint"
     visit(api, browser, role="viewer")
-    assert browser.get(f"/admin/tenants/{TENANT}/edit").status_code == 403
+    assert browser.get(path).status_code == 403
     visit(api, browser, role="admin")
-    assert browser.get(f"/admin/tenants/{TENANT}/edit").status_code == 200
+    assert browser.get(path).status_code == 200
+
+
+def test_where_a_tenants_data_may_go_is_not_for_its_visitors_to_say(api, browser):
+    """Not even an admin's: neither offered, nor taken."""
+    visit(api, browser, role="admin")
+    page = browser.get(f"/admin/tenants/{TENANT}").text
+    edit = f"/admin/tenants/{TENANT}/edit"
+    assert edit not in page
+    csrf = re.search(r'name="_csrf" value="([^"]*)"', page)[1]
+    form = {"_csrf": csrf, "name": "x", "home_region": "us", "allowed_regions": "us"}
+    assert browser.post(edit, data=form).status_code == 404
+    assert api.get(f"/tenants/{TENANT}").json["allowed_regions"] == ["default"]
 
 
 def test_a_visit_ends_after_its_time_and_says_so(api, browser):
@@ -191,7 +236,7 @@ def test_opening_a_link_ends_ones_own_session(api, browser):
     browser.post("/admin/login", data=given)
     path = link(api)
     assert "You are logged in already" in browser.get(path).text
-    browser.post(path)
+    enter(browser, path)
     assert api.pipeline.one("SELECT count(*) FROM session") == 1
     assert browser.get("/admin/users").status_code == 404
 
@@ -218,12 +263,14 @@ def test_whom_the_setting_names_may_frame_the_portal_and_nothing_else(make_pipel
     looked = client.get(f"/portal/{token}", **here)
     assert framed in looked.headers["Content-Security-Policy"]
     assert "X-Frame-Options" not in looked.headers
-    opened = client.post(f"/portal/{token}", **here)
-    cookie = next(
-        each for each in opened.headers.getlist("Set-Cookie") if SESSION in each
-    )
+    opened = enter(client, f"/portal/{token}", **here)
+    cookies = {
+        name: next(x for x in answered.headers.getlist("Set-Cookie") if name in x)
+        for name, answered in ((PROOF, looked), (SESSION, opened))
+    }
     for part in ("__Host-", "Secure", "HttpOnly", "SameSite=None", "Partitioned"):
-        assert part in cookie
+        assert part in cookies[PROOF]
+        assert part in cookies[SESSION]
     inside = client.get(f"/admin/tenants/{TENANT}", **here)
     assert framed in inside.headers["Content-Security-Policy"]
     pipeline.do("DELETE FROM session")

@@ -32,8 +32,15 @@ What worked is answered by a redirect (303) and a message: ``rendering.notify("s
 "Endpoint ... was created.")``.  What is shown once (a secret) is rendered at once
 instead.
 
-A form that creates what must not be made twice (``replays/new.html``) carries
-``once.key()`` in a field ``once.FIELD``; its view answers by ``once.answer``.
+A form that creates something carries ``{{ once_field() }}`` (``forms.form(...,
+once=True)``, ``ui.confirm(..., once=True)``); its view answers by ``once.answer`` with
+a redirect, or by ``once.made`` with a page that shows a secret.  A double click or a
+reload then makes it once, and both answers show it.
+
+What was typed outlives the session: static/drafts.js keeps it in the tab while somebody
+logs in again, for forms with ``data-draft`` (``forms.form`` has it).  Passwords are
+never kept, nor what stands in an element with ``data-unkept``: give that to fields of
+secrets, and to payloads.  Lines that a form repeats have ``data-line``.
 
 In templates every ``<form method="post">`` has ``{{ csrf_field() }}`` in it
 (``forms.form`` does that by itself); htmx sends the token in a header.  Without it

@@ -11,6 +11,7 @@ from ascwebhooks.web.admin import places
 _SESSION = "ascw_session"
 _LOGIN_FORM = "ascw_login"
 _SIGN_ON = "ascw_sso"
+_LINK = "ascw_link"
 FRAMERS = "ASCWEBHOOKS_PORTAL_FRAME_ANCESTORS"
 #: Who may frame a page if nobody may.
 NOBODY = "'none'"
@@ -83,6 +84,21 @@ def set_login_form(response: Response, value: str) -> None:
 def forget_login_form(response: Response) -> None:
     """Take it back."""
     _forget(response, _LOGIN_FORM)
+
+
+def link() -> str | None:
+    """Return what the browser sent to prove that it has seen a portal link's page."""
+    return request.cookies.get(_name(_LINK))
+
+
+def set_link(response: Response, value: str) -> None:
+    """Let the browser have what proves that; in frames as a portal's session is."""
+    _set(response, _LINK, value, framed=may_be_framed() and is_secure())
+
+
+def forget_link(response: Response) -> None:
+    """Take it back."""
+    _forget(response, _LINK, framed=may_be_framed() and is_secure())
 
 
 def _name(name: str) -> str:

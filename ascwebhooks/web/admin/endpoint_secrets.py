@@ -10,11 +10,14 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, validate
 
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import PreconditionFailed
-from ascwebhooks.services.described import Described
+from ascwebhooks.services.described import Described, WithSecret
 from ascwebhooks.web.access import services
+from ascwebhooks.web.admin import once
 from ascwebhooks.web.admin.access import needs
 from ascwebhooks.web.admin.endpoint_lists import endpoint_id_of
 from ascwebhooks.web.admin.forms import Form
@@ -62,19 +65,34 @@ def rotate(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
     found = services().endpoints.get(tenant_id, endpoint_id_of(endpoint_id))
     form = Form(Rotation, request.form)
 
-    def act(read: dict[str, Any]) -> Any:
-        return services().secrets.rotate(
+    def act(read: dict[str, Any]) -> dict[str, str]:
+        made = services().secrets.rotate(
             tenant_id,
             found.endpoint.id,
             timedelta(seconds=read["overlap_s"]),
             read["signature"],
             _still_newest(read["seen"]),
         )
+        return kept(made)
 
-    made = form.submit(act)
+    made = form.submit(lambda read: once.made(lambda: act(read)))
     if made is None:
         return _page(form, found)
-    return render_template("endpoints/rotated.html", made=made, Scheme=Scheme)
+    return shown("endpoints/rotated.html", tenant_id, made)
+
+
+def kept(made: WithSecret) -> dict[str, str]:
+    """Return what is needed to show an endpoint with its new secret."""
+    return {
+        "id": ids.show(Kind.ENDPOINT, made.described.endpoint.id),
+        "secret": made.secret or "",
+    }
+
+
+def shown(template: str, tenant_id: str, made: once.Made) -> str:
+    """Show an endpoint with its new secret, which is shown this once."""
+    found = services().endpoints.get(tenant_id, endpoint_id_of(made.what["id"]))
+    return render_template(template, found=found, made=made)
 
 
 def _page(form: Form, found: Described) -> ResponseReturnValue:

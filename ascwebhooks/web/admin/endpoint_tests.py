@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ascwebhooks.domain import ids
@@ -15,7 +14,7 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import places, standings
+from ascwebhooks.web.admin import once, places, standings
 from ascwebhooks.web.admin.access import PAYLOADS, needs, visitor
 from ascwebhooks.web.admin.endpoint_lists import endpoint_id_of
 
@@ -31,15 +30,16 @@ _SHOWN_BYTES = 20_000
 @needs(Permission.OPERATE)
 def send(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
     """Send a test event, and go to where its answer will be."""
-    source_id = f"test-{uuid4()}"
-    sent = services().events.send_test(
-        tenant_id, endpoint_id_of(endpoint_id), source_id
-    )
-    event_id = ids.show(Kind.EVENT, sent.id)
-    target = url_for(
-        ".show", tenant_id=tenant_id, endpoint_id=endpoint_id, event_id=event_id
-    )
-    return redirect(target, HTTPStatus.SEE_OTHER)
+
+    def send_one() -> str:
+        found, source_id = endpoint_id_of(endpoint_id), f"test-{uuid4()}"
+        sent = services().events.send_test(tenant_id, found, source_id)
+        event_id = ids.show(Kind.EVENT, sent.id)
+        return url_for(
+            ".show", tenant_id=tenant_id, endpoint_id=endpoint_id, event_id=event_id
+        )
+
+    return once.answer(send_one)
 
 
 @blp.get(f"{_ROOT}/<event_id>")

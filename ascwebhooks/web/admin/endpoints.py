@@ -11,7 +11,6 @@ from flask.typing import ResponseReturnValue
 
 from ascwebhooks.domain import schedules
 from ascwebhooks.domain.keys import Permission
-from ascwebhooks.domain.signing import Scheme
 from ascwebhooks.errors import InvalidInput, SearchTooLong
 from ascwebhooks.services.described import Described
 from ascwebhooks.web.access import services
@@ -23,6 +22,7 @@ from ascwebhooks.web.admin import (
     endpoint_secrets,
     endpoint_tests,
     event_types,
+    once,
     standings,
 )
 from ascwebhooks.web.admin.access import needs, tenant
@@ -114,14 +114,15 @@ def new(tenant_id: str) -> ResponseReturnValue:
 def create(tenant_id: str) -> ResponseReturnValue:
     """Create an endpoint, and show its secret this once."""
     form = Form(NewEndpoint, request.form)
-    made = form.submit(
-        lambda read: services().endpoints.create(
-            tenant_id, **endpoint_forms.asked(read)
-        )
-    )
+
+    def create(read: dict[str, Any]) -> dict[str, str]:
+        asked = endpoint_forms.asked(read)
+        return endpoint_secrets.kept(services().endpoints.create(tenant_id, **asked))
+
+    made = form.submit(lambda read: once.made(lambda: create(read)))
     if made is None:
         return _form(form)
-    return render_template("endpoints/created.html", made=made, Scheme=Scheme)
+    return endpoint_secrets.shown("endpoints/created.html", tenant_id, made)
 
 
 @blp.get(f"{_ROOT}/<endpoint_id>/edit")

@@ -14,10 +14,18 @@ from ascwebhooks.errors import (
     Conflict,
     InvalidInput,
     PreconditionFailed,
+    TooManyAttempts,
 )
 from ascwebhooks.web.errors import status_of
 
 Made = TypeVar("Made")
+#: What is told on the form; other errors are pages of their own.
+_TOLD = (InvalidInput, Conflict, PreconditionFailed, TooManyAttempts)
+#: marshmallow's words for programs, and what people read instead.
+_WORDS = {
+    fields.Field.default_error_messages["required"]: "Fill this in.",
+    fields.Integer.default_error_messages["invalid"]: "A whole number.",
+}
 #: Where errors stand that are no single field's.
 WHOLE = ""
 
@@ -58,8 +66,8 @@ class Form:
         Then ``errors`` say what is wrong, and ``status`` is the answer's.
 
         Args:
-            action: Is given the values by name; may raise InvalidInput, Conflict or
-                PreconditionFailed.
+            action: Is given the values by name; may raise InvalidInput, Conflict,
+                PreconditionFailed or TooManyAttempts.
         """
         try:
             # A field that was left empty was not given.
@@ -70,7 +78,7 @@ class Form:
         except ValidationError as error:
             self.status = HTTPStatus.UNPROCESSABLE_ENTITY
             self._take(error.messages_dict)
-        except (InvalidInput, Conflict, PreconditionFailed) as error:
+        except _TOLD as error:
             self.status = _status(error)
             self.context = error.context
             field = str(error.context.get("field", WHOLE))
@@ -80,7 +88,9 @@ class Form:
 
     def _take(self, messages: Mapping[str, Any]) -> None:
         for name, found in messages.items():
-            self.errors[str(name)] = [_sentence(each) for each in _flat(found)]
+            self.errors[str(name)] = [
+                _sentence(_WORDS.get(each, each)) for each in _flat(found)
+            ]
 
 
 def _status(error: AscWebhooksError) -> HTTPStatus:

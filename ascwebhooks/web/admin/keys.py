@@ -15,7 +15,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, once
 from ascwebhooks.web.admin.access import needs
 from ascwebhooks.web.admin.forms import Form, Line
 from ascwebhooks.web.admin.rendering import notify
@@ -26,8 +26,8 @@ ADMINISTER = Permission.ADMINISTER
 _LIVES = (0, 30, 90, 365)
 _ROLES = (
     (Role.PUBLISHER, "Publisher", "Posts events, and nothing else: for gateways."),
-    (Role.VIEWER, "Viewer", "Reads."),
-    (Role.OPERATOR, "Operator", "Reads, retries, replays, pauses."),
+    (Role.VIEWER, "Viewer", "Reads everything, payloads too."),
+    (Role.OPERATOR, "Operator", "Reads everything, retries, replays, pauses."),
     (Role.ADMIN, "Admin", "Everything, other keys included."),
 )
 
@@ -112,15 +112,17 @@ def _form(form: Form) -> str:
 def _create(tenant_id: str | None) -> ResponseReturnValue:
     form = Form(NewKey, request.form)
 
-    def create(read: dict[str, Any]) -> tuple[Any, str]:
+    def create(read: dict[str, Any]) -> dict[str, str]:
         days = read.pop("days")
         life = timedelta(days=days) if days else None
-        return services().keys.create(tenant_id=tenant_id, expires_in=life, **read)
+        keys = services().keys
+        row, secret = keys.create(tenant_id=tenant_id, expires_in=life, **read)
+        return {"name": row.name, "role": row.role, "secret": secret}
 
-    made = form.submit(create)
+    made = form.submit(lambda read: once.made(lambda: create(read)))
     if made is None:
         return _form(form), form.status
-    return render_template("keys/created.html", key=made[0], secret=made[1])
+    return render_template("keys/created.html", made=made)
 
 
 def _revoke(key_id: str, tenant_id: str | None) -> ResponseReturnValue:

@@ -35,8 +35,8 @@ _REASONS = {
 @open_to_all
 def form() -> ResponseReturnValue:
     """Show the login page."""
-    notice = next((_REASONS[each] for each in _REASONS if each in request.args), None)
-    return _page(HTTPStatus.OK, notice=notice, target=places.safe(_asked()))
+    reason = next((each for each in _REASONS if each in request.args), None)
+    return _page(HTTPStatus.OK, reason=reason, target=places.safe(_asked()))
 
 
 @blp.post("/login")
@@ -109,7 +109,7 @@ def _page(
     status: HTTPStatus,
     *,
     error: str | None = None,
-    notice: str | None = None,
+    reason: str | None = None,
     target: str | None = None,
     login: str | None = None,
 ) -> Response:
@@ -119,7 +119,8 @@ def _page(
     page = render_template(
         "logins/form.html",
         error=sentence,
-        notice=notice,
+        notice=reason and _REASONS[reason],
+        reason=reason,
         target=target,
         login=login,
         sign_on=sso and sso.name,

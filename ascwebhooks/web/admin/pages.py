@@ -27,6 +27,7 @@ from ascwebhooks.web.admin import (
     health,
     keys,
     logins,
+    once,
     overview,
     places,
     platform_rejected_events,
@@ -92,6 +93,7 @@ def _blueprint() -> Blueprint:
         static_folder="static",
     )
     rendering.install(blp)
+    once.install(blp)
     problems.install(blp)
     blp.before_request(access.check)
     blp.after_request(_secure)

@@ -8,6 +8,8 @@ from flask import current_app, request
 
 ROOT = "/admin"
 PUBLIC_URL = "ASCWEBHOOKS_PUBLIC_URL"
+#: Escaped once more in the login's own URL, it has to fit into a request line.
+_LONGEST = 4_000
 #: The form field that says which page a form is on.
 FROM = "_from"
 
@@ -15,10 +17,13 @@ FROM = "_from"
 def safe(target: str | None) -> str | None:
     """Return a target if it is a path of these pages, else None.
 
-    Browsers read a backslash as a slash and drop control characters, so nothing with
+    A longer one than a login's URL can carry is given up.  Browsers read a backslash as
+    a slash and drop control characters, so nothing with
     either is taken.
     """
-    if not target or any(each <= " " or each in "\\\x7f" for each in target):
+    if not target or len(target) > _LONGEST:
+        return None
+    if any(each <= " " or each in "\\\x7f" for each in target):
         return None
     parts = _parts(target)
     if parts is None or parts.scheme or parts.netloc or target.startswith("//"):

@@ -134,8 +134,6 @@ def _dry_run(chosen: Selection, form: Form) -> str:
         rivals=replays.rivals(who.id, **chosen.what),
         endpoints=services().dead_letters.endpoints(who.id, owners),
         form=form,
-        once_field=once.FIELD,
-        once_key=once.key(),
     )
 
 

@@ -17,7 +17,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import event_types, lists, reach
+from ascwebhooks.web.admin import event_types, lists, once, reach
 from ascwebhooks.web.admin.access import needs, tenant
 from ascwebhooks.web.admin.endpoint_forms import WishFields, wishes
 from ascwebhooks.web.admin.endpoint_lists import endpoint_id_of
@@ -98,13 +98,16 @@ def new(tenant_id: str) -> ResponseReturnValue:
 def create(tenant_id: str) -> ResponseReturnValue:
     """Create a subscription."""
     form = Form(NewSubscription, request.form)
-    made = form.submit(
-        lambda read: services().subscriptions.create(tenant_id, **_asked(read))
-    )
-    if made is None:
-        return _form(form)
-    notify("success", "The subscription was created; it counts for events from now on.")
-    return _to_list(tenant_id, endpoint_id=ids.show(Kind.ENDPOINT, made.endpoint_id))
+    told = "The subscription was created; it counts for events from now on."
+
+    def create(read: dict[str, Any]) -> str:
+        made = services().subscriptions.create(tenant_id, **_asked(read))
+        notify("success", told)
+        endpoint_id = ids.show(Kind.ENDPOINT, made.endpoint_id)
+        return _list_url(tenant_id, endpoint_id=endpoint_id)
+
+    answer = form.submit(lambda read: once.answer(lambda: create(read)))
+    return _form(form) if answer is None else answer
 
 
 @blp.get(f"{_ROOT}/<subscription_id>/edit")
@@ -201,10 +204,13 @@ def _form(form: Form, row: Any = None) -> ResponseReturnValue:
 
 
 def _to_list(tenant_id: str, **arguments: Any) -> ResponseReturnValue:
+    return redirect(_list_url(tenant_id, **arguments), HTTPStatus.SEE_OTHER)
+
+
+def _list_url(tenant_id: str, **arguments: Any) -> str:
     kept = ("event_type", "endpoint_id")
     found = {name: arguments[name] for name in kept if arguments.get(name)}
-    target = url_for(".index", tenant_id=tenant_id, **found)
-    return redirect(target, HTTPStatus.SEE_OTHER)
+    return url_for(".index", tenant_id=tenant_id, **found)
 
 
 def _version(row: Any) -> str:

@@ -17,7 +17,7 @@ from marshmallow import Schema, fields, validate
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, overview
+from ascwebhooks.web.admin import lists, once, overview
 from ascwebhooks.web.admin.access import needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Form, Line, Words
 from ascwebhooks.web.admin.rendering import notify
@@ -79,11 +79,14 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create a tenant."""
     form = Form(NewTenant, request.form)
-    made = form.submit(lambda read: services().tenants.create(read.pop("id"), **read))
-    if made is None:
-        return render_template("tenants/new.html", form=form), form.status
-    notify("success", f"Tenant {made.id} was created.")
-    return redirect(url_for(".show", tenant_id=made.id), HTTPStatus.SEE_OTHER)
+
+    def create(read: dict[str, Any]) -> str:
+        made = services().tenants.create(read.pop("id"), **read)
+        notify("success", f"Tenant {made.id} was created.")
+        return url_for(".show", tenant_id=made.id)
+
+    answer = form.submit(lambda read: once.answer(lambda: create(read)))
+    return answer or (render_template("tenants/new.html", form=form), form.status)
 
 
 @blp.get("/tenants/<tenant_id>")

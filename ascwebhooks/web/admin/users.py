@@ -6,7 +6,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, validate
 
@@ -16,7 +23,7 @@ from ascwebhooks.domain.keys import Permission, Role
 from ascwebhooks.domain.people import Grant, PersonState
 from ascwebhooks.errors import InvalidInput, NotPermitted, PreconditionFailed
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, once
 from ascwebhooks.web.admin.access import needs, visitor
 from ascwebhooks.web.admin.forms import Form, Line
 from ascwebhooks.web.admin.rendering import notify
@@ -86,16 +93,19 @@ def new() -> ResponseReturnValue:
 @needs(ADMINISTER, platform=True)
 def create() -> ResponseReturnValue:
     """Create a person with a password that is shown once."""
-    form = Form(NewUser, request.form)
-    password = services().people.new_password()
-    made = form.submit(
-        lambda read: services().people.create(
+    form, people = Form(NewUser, request.form), services().people
+
+    def create(read: dict[str, Any]) -> dict[str, str]:
+        password = people.new_password()
+        person = people.create(
             read["login"], name=read["name"], grants=_grants(read), password=password
         )
-    )
+        return {"id": ids.show(Kind.USER, person.id), "password": password}
+
+    made = form.submit(lambda read: once.made(lambda: create(read)))
     if made is None:
         return _form("users/new.html", form), form.status
-    return render_template("users/password.html", person=made, password=password)
+    return _password(made)
 
 
 @blp.get("/users/<user_id>")
@@ -142,11 +152,13 @@ def change(user_id: str) -> ResponseReturnValue:
 def reset(user_id: str) -> ResponseReturnValue:
     """Give a person a new password, shown once."""
     people, person_id = services().people, ids.read(Kind.USER, user_id)
-    password = people.new_password()
-    people.set_password(person_id, password)
-    return render_template(
-        "users/password.html", person=people.get(person_id), password=password
-    )
+
+    def set_password() -> dict[str, str]:
+        password = people.new_password()
+        people.set_password(person_id, password)
+        return {"id": user_id, "password": password}
+
+    return _password(once.made(set_password))
 
 
 @blp.post("/users/<user_id>/<any(disable, enable):verb>")
@@ -178,16 +190,30 @@ def set_own_password() -> ResponseReturnValue:
         who = visitor()
         if who.person_id is None:
             raise NotPermitted("whoever comes by a link has no password.")
-        services().people.change_own_password(
-            who.person_id, who.session_id, read["current"], read["password"]
+        services().own_passwords.change(
+            who.person_id,
+            who.session_id,
+            read["current"],
+            read["password"],
+            address=request.remote_addr or "",
         )
         return True
 
     if not form.submit(change):
         form.values = {}
-        return render_template("users/account.html", form=form), form.status
+        answer = make_response(
+            render_template("users/account.html", form=form), form.status
+        )
+        if "retry_after_s" in form.context:
+            answer.headers["Retry-After"] = str(form.context["retry_after_s"])
+        return answer
     notify("success", "Your password was changed; your other sessions have ended.")
     return redirect(url_for(".account"), HTTPStatus.SEE_OTHER)
+
+
+def _password(made: once.Made) -> str:
+    person = services().people.get(ids.read(Kind.USER, made.what["id"]))
+    return render_template("users/password.html", person=person, made=made)
 
 
 def _form(template: str, form: Form, **context: Any) -> str:

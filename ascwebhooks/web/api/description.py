@@ -25,7 +25,8 @@ became of each, and try again by hand.
 Every request carries `Authorization: Bearer <API key>`. A key has a role
 (`publisher`, `viewer`, `operator`, `admin`) and is for all tenants or for one;
 `x-permission` says what an operation needs. What belongs to another tenant is
-answered as what does not exist: 404.
+answered as what does not exist: 404. `viewer` reads all, payloads too; each look
+at one is in the audit log.
 
 Errors are RFC 9457 problem details with a stable `code`. Lists take `limit` and
 `cursor`; `next_cursor` is null on the last page. Times are RFC 3339 in UTC.

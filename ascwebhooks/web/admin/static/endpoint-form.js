@@ -34,4 +34,6 @@
     }
     number(rows);
   });
+  // Lines that drafts.js has added.
+  document.addEventListener("lines", (event) => number(event.target.closest("[data-rows]")));
 })();
