@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,11 +34,14 @@ def copy(
     if not rows:
         return
     statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
-    lines = io.StringIO("".join([_line(row) for row in rows]))
+    # By columns: what stands in one is mostly of one type.
+    columns = map(_column, zip(*rows, strict=True))
+    lines = map("\t".join, zip(*columns, strict=True))
+    source = io.StringIO("\n".join([*lines, ""]))
     connection = session.connection()
     cursor = connection.connection.cursor()
     try:
-        cursor.copy_expert(statement, lines)
+        cursor.copy_expert(statement, source)
     except psycopg2.Error as error:
         # What SQLAlchemy does for a statement of its own.
         gone = bool(cursor.connection.closed)
@@ -56,8 +59,17 @@ def copy(
         cursor.close()
 
 
-def _line(row: tuple[Any, ...]) -> str:
-    return "\t".join([_TEXT[type(value)](value) for value in row]) + "\n"
+def _column(values: tuple[Any, ...]) -> Iterable[str]:
+    """Return how the values of one column are written."""
+    kinds = set(map(type, values))
+    if len(kinds) > 1:
+        return [_TEXT[type(value)](value) for value in values]
+    (kind,) = kinds
+    write = _TEXT[kind]
+    if kind in _REPEATED:
+        written = {value: write(value) for value in set(values)}
+        return map(written.__getitem__, values)
+    return map(write, values)
 
 
 def _escaped(text: str) -> str:
@@ -83,6 +95,8 @@ class _Texts(dict[type, Callable[[Any], str]]):
         return found
 
 
+#: Types of which one value stands in many rows, as a tenant's id does.
+_REPEATED = frozenset({str, int, datetime, type(None)})
 _TEXT = _Texts(
     {
         type(None): lambda _: "\\N",

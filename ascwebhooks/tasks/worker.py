@@ -22,8 +22,8 @@ from ascwebhooks.tasks.pool import WakingPool
 log = structlog.get_logger()
 
 #: The loop, the desk and the recorder share one interpreter lock: with Python's own
-#: 5 ms the loop waits for it while sockets are ready.  5 % more deliveries a second.
-_SWITCH_S = 0.0005
+#: 5 ms the loop waits for it while sockets are ready.  Lower than 0.5 ms is worse.
+_SWITCH_S = 0.001
 #: The collector's thresholds: it would go through all that is in flight every 700
 #: objects, of which a delivery makes dozens, and hardly any of them are in cycles.
 _COLLECT_AFTER = (20_000, 10, 20)
