@@ -22,7 +22,7 @@ from ascwebhooks.web.app import create_app
 from tests.integration.dead import plant
 
 PASSWORD = "correct horse battery"
-FORM = '<form method="post" class="panel form">'
+FORM = '<form method="post" class="panel form" data-draft>'
 HIDDEN = r'<input type="hidden" name="([^"]+)" value="([^"]*)"'
 NEW = "/tenants/acme/new/replay"
 
@@ -50,7 +50,7 @@ class Browser:
         """Open the dry run; return what its form would send."""
         page = self.get(NEW, **query).text
         form = re.search(
-            r'<form method="post" class="panel form">(.*?)</form>', page, re.S
+            r'<form method="post" class="panel form" data-draft>(.*?)</form>', page, re.S
         )
         pairs = re.findall(
             r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[1]
