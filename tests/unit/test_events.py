@@ -381,7 +381,11 @@ def test_a_repeated_key_at_the_end_of_many_is_found_in_time():
         code_of(raw)
         return time.process_time() - started
 
-    assert seconds(25_000) < 40 * max(seconds(2_500), 0.002)
+    def least(keys: int) -> float:
+        # A collection of garbage may take longer than what is measured.
+        return min(seconds(keys) for _ in range(3))
+
+    assert least(25_000) < 40 * max(least(2_500), 0.002)
 
 
 @given(st.binary(max_size=300))
