@@ -50,7 +50,9 @@ class Browser:
         """Open the dry run; return what its form would send."""
         page = self.get(NEW, **query).text
         form = re.search(
-            r'<form method="post" class="panel form" data-draft>(.*?)</form>', page, re.S
+            r'<form method="post" class="panel form" data-draft>(.*?)</form>',
+            page,
+            re.S,
         )
         pairs = re.findall(
             r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[1]
