@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUFF := $(BIN)/ruff
-# Two at a time: half of the tests wait for processes of theirs.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Two files at a time: half of the tests wait for processes of theirs, those that come
+# first most of all.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Set by `make bench ONLY=hot` to run one scenario, by ONLY=hot,lists to run two.
 ONLY ?=
 
