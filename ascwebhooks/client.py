@@ -128,8 +128,10 @@ class Publisher:
     def publish(self, event: Event) -> bool:
         """Hand over one CloudEvent; return whether it was taken.
 
-        ``specversion``, ``id`` and ``time`` are filled in where they are missing.
-        What is encoded already (``bytes`` or ``str``) is otherwise left as it is.
+        ``specversion`` is filled in where it is missing, and with an ``id`` that is
+        missing the ``time`` too; an event with an id of its own may be published again
+        and is the same event then.  What is encoded already (``bytes`` or ``str``) is
+        otherwise left as it is.
 
         Raises:
             PublisherFull: Only with ``raise_errors``: the buffer is full.

@@ -10,7 +10,7 @@ import structlog
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import InvalidInput
-from ascwebhooks.services import passwords
+from ascwebhooks.services import passwords, throttling
 from ascwebhooks.services.people import People
 from ascwebhooks.services.throttling import Throttling
 from ascwebhooks.storage.accounts import Person
@@ -59,7 +59,9 @@ class OwnPasswords:
         if not passwords.fits(person.password_hash, current):
             self._note_refusal(person)
             raise InvalidInput("this is not your present password.", field="current")
-        self._throttling.forgive(tried)
+        with self._uow() as uow:
+            throttling.forgive(uow, tried)
+            uow.commit()
         self._people.set_password(person_id, password, keep=session_id)
 
     def _note_refusal(self, person: Person) -> None:

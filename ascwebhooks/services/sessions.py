@@ -123,8 +123,7 @@ class Sessions:
             raise NotAuthenticated(_WRONG)
         again = passwords.hashed(password) if self._is_dated(person) else None
         with self._uow() as uow:
-            uow.throttles.forget(throttling.key("login", login))
-            uow.throttles.forgive(throttling.key("address", address))
+            throttling.forgive(uow, tried)
             token = self.open(
                 uow, person.id, address=address, request_id=request_id, rehashed=again
             )

@@ -46,18 +46,16 @@ class Throttling:
                 uow.throttles.count(row, now, wait_after(failures, name), failures)
             uow.commit()
 
-    def forgive(self, tried: Mapping[str, str]) -> None:
-        """Take back what a try that succeeded had been counted as.
 
-        Args:
-            tried: As it was counted.
-        """
-        with self._uow() as uow:
-            if "login" in tried:
-                uow.throttles.forget(key("login", tried["login"]))
-            if "address" in tried:
-                uow.throttles.forgive(key("address", tried["address"]))
-            uow.commit()
+def forgive(uow: UnitOfWork, tried: Mapping[str, str]) -> None:
+    """Take back what a try that succeeded had been counted as.
+
+    Args:
+        uow: The transaction in which it succeeded.
+        tried: As it was counted, with ``login`` and ``address``.
+    """
+    uow.throttles.forget(key("login", tried["login"]))
+    uow.throttles.forgive(key("address", tried["address"]))
 
 
 def key(kind: str, value: str) -> bytes:
