@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from ascwebhooks.domain import health, ids
+from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import (
     Decision,
     MailboxState,
@@ -26,10 +26,10 @@ from ascwebhooks.domain.deliveries import (
     decide,
 )
 from ascwebhooks.domain.encryption import CannotOpen
-from ascwebhooks.domain.health import Attempted, Standing
-from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.health import Attempted
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.domain.statistics import Grain, Mark, Tally, count
+from ascwebhooks.services import standings
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.storage.claims import Claimed, Failure, NewAttempt
 from ascwebhooks.storage.mailboxes import Health
@@ -40,8 +40,6 @@ log = structlog.get_logger()
 ATTEMPT_TABLE = "attempt"
 # Python 3.11 finds a member of an enum by running Python code each time.
 _DELIVERED, _DEAD = Status.DELIVERED, Status.DEAD_LETTERED
-#: A mailbox that is well is written at most so often.
-_SUCCESS_GRAIN_S = 10.0
 
 
 class Detail(msgspec.Struct, array_like=True, frozen=True):
@@ -140,7 +138,7 @@ class Recording:
             new = uow.claims.add_attempts(rows, again=again)
             fresh = [each for each in made if each.id in new]
             statuses, gone = self._move_on(uow, fresh, boxes, now)
-            changed = _health(fresh, boxes, now)
+            changed = standings.changed(_attempted(fresh, boxes), boxes, now)
             uow.mailboxes.save(changed)
             uow.rollups.add(Grain.MINUTE.floor(now), _tallies(fresh, boxes, statuses))
             uow.commit()
@@ -155,7 +153,9 @@ class Recording:
                 for box in changed
                 if not box.slow and boxes[box.endpoint_id].slow
             ),
-            barred=_barred(boxes, changed, now),
+            barred=standings.barred(
+                (boxes | {each.endpoint_id: each for each in changed}).values(), now
+            ),
             statuses=statuses,
         )
 
@@ -241,6 +241,18 @@ class Recording:
         return statuses, list(gone.values())
 
 
+def _attempted(
+    made: Sequence[Made], boxes: dict[UUID, Health]
+) -> dict[UUID, list[Attempted]]:
+    """Return what came of the attempts under the lease, by endpoint."""
+    found: dict[UUID, list[Attempted]] = defaultdict(list)
+    for each in made:
+        if _held(each, boxes):
+            attempted = Attempted(each.outcome, each.probe)
+            found[each.claimed.endpoint_id].append(attempted)
+    return found
+
+
 def _tallies(
     made: Sequence[Made], boxes: dict[UUID, Health], statuses: dict[UUID, Status]
 ) -> dict[tuple[str, UUID], Tally]:
@@ -281,78 +293,3 @@ def _failure(made: Made, decision: Decision) -> Failure:
         made.outcome.error,
         decision.dead_reason,
     )
-
-
-def _health(
-    made: Sequence[Made], boxes: dict[UUID, Health], now: datetime
-) -> list[Health]:
-    attempted: dict[UUID, list[Attempted]] = defaultdict(list)
-    for each in made:
-        if _held(each, boxes):
-            attempted[each.claimed.endpoint_id].append(
-                Attempted(each.outcome, each.probe)
-            )
-    changed = [
-        _after(boxes[endpoint_id], some, now) for endpoint_id, some in attempted.items()
-    ]
-    return sorted(
-        (box for box in changed if _worth_writing(box, boxes[box.endpoint_id], now)),
-        key=lambda box: box.endpoint_id,
-    )
-
-
-def _after(box: Health, attempted: Sequence[Attempted], now: datetime) -> Health:
-    before = Standing(
-        box.consecutive_failures,
-        box.breaker_openings,
-        box.breaker_until,
-        box.held_until,
-    )
-    after = health.stand(before, attempted, now)
-    if after.openings > before.openings:
-        log.warning(
-            "breaker_opened",
-            tenant_id=box.tenant_id,
-            endpoint_id=ids.show(Kind.ENDPOINT, box.endpoint_id),
-            openings=after.openings,
-            failures=after.failures,
-        )
-    outcomes = [each.outcome for each in attempted]
-    succeeded = any(outcome.error is None for outcome in outcomes)
-    failed = any(outcome.error is not None for outcome in outcomes)
-    since = None if succeeded else box.failing_since
-    return box._replace(
-        consecutive_failures=after.failures,
-        failing_since=(since or now) if after.failures else None,
-        last_success_at=now if succeeded else box.last_success_at,
-        last_failure_at=now if failed else box.last_failure_at,
-        slow=health.is_slow(after.failures, outcomes),
-        breaker_openings=after.openings,
-        breaker_until=after.until,
-        held_until=after.held_until,
-    )
-
-
-def _barred(
-    boxes: dict[UUID, Health], changed: Sequence[Health], now: datetime
-) -> dict[UUID, float]:
-    """Return for how many seconds which endpoints are to be left alone."""
-    barred = {}
-    for box in (boxes | {each.endpoint_id: each for each in changed}).values():
-        until = Standing(
-            until=box.breaker_until, held_until=box.held_until
-        ).barred_until()
-        if until is not None and until > now:
-            barred[box.endpoint_id] = (until - now).total_seconds()
-    return barred
-
-
-def _worth_writing(after: Health, before: Health, now: datetime) -> bool:
-    if after.consecutive_failures or before.consecutive_failures:
-        return True
-    if after.held_until != before.held_until:
-        return True
-    if after.slow != before.slow or after.last_failure_at != before.last_failure_at:
-        return True
-    last = before.last_success_at
-    return last is None or (now - last).total_seconds() > _SUCCESS_GRAIN_S

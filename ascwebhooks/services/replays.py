@@ -161,20 +161,25 @@ class Replays:
                 total=counted.total,
                 created_by=created_by,
             )
-            uow.replays.add(replay)
-            uow.after_commit(self._wake)
-            uow.audit.record(
-                "replay.created",
-                Kind.REPLAY,
-                replay.id,
-                tenant_id=tenant_id,
-                total=counted.total,
-                filter=told_of(wanted),
-                rate_per_s=rate_per_s,
-            )
+            self._begin(uow, replay, wanted)
             uow.commit()
         log.info("replay_created", total=counted.total, **_names(replay))
         return Progress(replay, plan, {}, counted)
+
+    def _begin(
+        self, uow: UnitOfWork, replay: Replay, wanted: DeliveryFilters | None
+    ) -> None:
+        uow.replays.add(replay)
+        uow.after_commit(self._wake)
+        uow.audit.record(
+            "replay.created",
+            Kind.REPLAY,
+            replay.id,
+            tenant_id=replay.tenant_id,
+            total=replay.total,
+            filter=told_of(wanted),
+            rate_per_s=replay.rate_per_s,
+        )
 
     def rivals(
         self,

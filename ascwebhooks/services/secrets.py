@@ -92,19 +92,7 @@ class Secrets:
             row, secret = self.new(uow, endpoint)
             uow.endpoints.add_secret(row)
             uow.mailboxes.supersede(endpoint_id)
-            facts = {
-                "signature": endpoint.signature,
-                "overlap_s": int(overlap.total_seconds()),
-            }
-            uow.notices.add(Operation.SECRET_ROTATED, tenant_id, endpoint_id, facts)
-            uow.audit.record(
-                "endpoint.secret_rotated",
-                Kind.ENDPOINT,
-                endpoint_id,
-                tenant_id=tenant_id,
-                hint=row.hint,
-                overlap_s=int(overlap.total_seconds()),
-            )
+            _tell(uow, endpoint, row, overlap)
             uow.commit()
             described = describe(uow, self._sealing, tenant_id, [endpoint])[0]
         log.info("endpoint_secret_rotated", **names(endpoint))
@@ -172,3 +160,20 @@ class Secrets:
             endpoint.id,
             json.dumps(dict(headers)).encode(),
         )
+
+
+def _tell(
+    uow: UnitOfWork, endpoint: Endpoint, row: EndpointSecret, overlap: timedelta
+) -> None:
+    """Tell subscribers and the audit log of a new secret."""
+    tenant_id, overlap_s = endpoint.tenant_id, int(overlap.total_seconds())
+    facts = {"signature": endpoint.signature, "overlap_s": overlap_s}
+    uow.notices.add(Operation.SECRET_ROTATED, tenant_id, endpoint.id, facts)
+    uow.audit.record(
+        "endpoint.secret_rotated",
+        Kind.ENDPOINT,
+        endpoint.id,
+        tenant_id=tenant_id,
+        hint=row.hint,
+        overlap_s=overlap_s,
+    )
