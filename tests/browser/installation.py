@@ -78,6 +78,8 @@ def installed(
         urls["slow"] = stack.enter_context(Receiver(delay_s=1.2)).url + "/slow"
         _fill(made, urls)
         wait_until(lambda: ports.answers(bind, "/readyz"), 30, "the server is ready")
+        # Maintenance does so each ten seconds; now the overview has what has happened.
+        made.services.statistics.sum_up()
         login = made.services.people.first_admin()
         assert login is not None
         _people(made.services)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from ascwebhooks.errors import NotFound
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists
 from ascwebhooks.web.admin.access import needs
+from ascwebhooks.web.admin.narrowing import parse_time
 
 blp = Blueprint("audit", __name__)
 
@@ -83,18 +83,10 @@ def _filters(tenant_id: str | None) -> Any:
         "actor": asked.get("actor"),
         "action": asked.get("action"),
         "resource": asked.get("resource"),
-        "since": _moment(asked.get("since")),
-        "until": _moment(asked.get("until")),
+        # What is no time narrows nothing.
+        "since": parse_time(asked.get("since") or ""),
+        "until": parse_time(asked.get("until") or ""),
     }
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return a time as the form has it, in UTC; one that is none narrows nothing."""
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _seq(text: str) -> int:
