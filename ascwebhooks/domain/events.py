@@ -201,19 +201,16 @@ def _check_attributes(attributes: dict[str, Any]) -> None:
     if "data_base64" in attributes:
         raise Rejected("data_base64_unsupported", "send JSON in data instead.")
     for name, limit in MAX_ATTRIBUTE_CHARACTERS.items():
-        _check_text(name, attributes.get(name), limit)
+        if attributes.get(name) is not None:
+            _check_text(name, attributes[name], limit)
     if not _TYPE.match(attributes["type"]):
         raise Rejected(
             "invalid_attribute", "type takes visible ASCII characters other than '*'."
         )
     _check_content_type(attributes.get("datacontenttype"))
-    if attributes.get("time") is not None:
-        _time(attributes["time"])
 
 
 def _check_text(name: str, value: Any, limit: int) -> None:
-    if value is None:
-        return
     if not isinstance(value, str):
         raise Rejected("invalid_attribute", f"{name} must be a string.")
     if len(value) > limit:

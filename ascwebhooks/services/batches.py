@@ -159,6 +159,11 @@ class Batch:
         for key in keys:
             first.setdefault((key.tenant_id, key.digest), key)
         claimed = self._uow.events.claim_keys([first[name] for name in sorted(first)])
+        if len(claimed) == len(keys):
+            return [
+                (position, event, key.event_id)
+                for (position, event), key in zip(known, keys, strict=True)
+            ]
         taken = self._uow.events.keys(
             [name for name, key in first.items() if key.event_id not in claimed]
         )

@@ -143,8 +143,14 @@ class Metrics(Collector):
         """Count a claim that found something."""
         self._batches.observe((count,), "claim")
 
-    def recorded(self, made: Sequence[Made], statuses: Mapping[UUID, Status]) -> None:
+    def recorded(
+        self, made: Sequence[Made], statuses: Sequence[Status | None]
+    ) -> None:
         """Count a batch of attempts that was committed.
+
+        Args:
+            made: The attempts.
+            statuses: What became of the delivery of each, if it was moved on.
 
         The latency is by this process's clock, which ``doctor`` compares with
         PostgreSQL's.
@@ -155,13 +161,13 @@ class Metrics(Collector):
         errors = Tally([each.outcome.error or _NO_ERROR for each in made])
         for error, count in errors.items():
             self._attempts.labels(str(error)).inc(count)
-        for status, count in Tally(statuses.values()).items():
+        for status, count in Tally(statuses).items():
             if status in _OUTCOMES:
                 self._deliveries.labels(_OUTCOMES[status]).inc(count)
         self._latency.observe(
             max(0.0, now_ms - ids.milliseconds(each.claimed.event_id)) / 1000
-            for each in made
-            if each.outcome.error is None and each.claimed.id in statuses
+            for each, status in zip(made, statuses, strict=True)
+            if each.outcome.error is None and status is not None
         )
 
     def _counter(self, name: str, documentation: str, label: str) -> Counter:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Event
 from typing import NamedTuple
-from uuid import UUID
 
 import structlog
 
@@ -168,18 +167,18 @@ def _smaller(batch: list[Result]) -> list[list[Result]]:
     return [[Result(job, bare)]]
 
 
-def _log(batch: Sequence[Result], statuses: dict[UUID, Status]) -> None:
+def _log(batch: Sequence[Result], statuses: Sequence[Status | None]) -> None:
     logs.info_all(
         "delivery_attempted",
         (
             {
                 **names(job),
                 "attempt": job.claimed.step + 1,
-                "status": statuses.get(job.claimed.id),
+                "status": status,
                 "status_code": attempt.outcome.status_code,
                 "error": attempt.outcome.error,
                 "total_ms": round(attempt.outcome.timings.total_ms, 1),
             }
-            for job, attempt in batch
+            for (job, attempt), status in zip(batch, statuses, strict=True)
         ),
     )

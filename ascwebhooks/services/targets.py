@@ -123,7 +123,7 @@ class Targets:
         by_event: dict[UUID, list[str]] = defaultdict(list)
         for event_id, format in wanted:
             by_event[event_id].append(format)
-        sealed = uow.events.sealed(sorted(by_event))
+        sealed = uow.events.sealed(by_event)
         opened = _opened(lambda row: self._messages(row, by_event[row.id]), sealed)
         return {
             (event_id, format): message

@@ -13,7 +13,7 @@ from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.outbound.lanes import Lane
 from ascwebhooks.outbound.requests import Request
-from ascwebhooks.services.recording import Made
+from ascwebhooks.services.recording import Made, Terms
 from ascwebhooks.services.targets import Message, Target
 from ascwebhooks.services.tracing import AttemptSpan, Tracing
 from ascwebhooks.storage.claims import Claimed
@@ -49,6 +49,19 @@ class Visit:
     emptied: bool = False
     lost: bool = False
     barred: bool = False
+    terms: Terms = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sum up the terms, which stay as they are for as long as it lasts."""
+        target = self.target
+        self.terms = Terms(
+            target.endpoint_id,
+            self.token,
+            target.policy,
+            self.probe,
+            self.epoch,
+            target.url,
+        )
 
     @property
     def single(self) -> bool:
@@ -184,14 +197,10 @@ class Job:
         """Return the attempt as it is recorded."""
         return Made(
             self.claimed,
-            self.visit.token,
-            self.visit.target.policy,
+            self.visit.terms,
             self.started_at or datetime.now(UTC),
             self.shown,
             outcome,
-            self.visit.probe,
-            self.visit.epoch,
-            self.visit.target.url,
         )
 
 

@@ -16,6 +16,8 @@ import psycopg2
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from ascwebhooks.storage.arrays import spell
+
 
 def copy(
     session: Session, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
@@ -104,7 +106,7 @@ _TEXT = _Texts(
         int: str,
         float: repr,
         bytes: lambda value: "\\\\x" + value.hex(),
-        UUID: lambda value: f"{value.int:032x}",
+        UUID: spell,
         datetime: datetime.isoformat,
         dict: lambda value: _escaped(json.dumps(value)),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -136,7 +136,7 @@ class EventRepository:
         """Return so many places, each behind all that were given before."""
         return list(self._session.execute(_PLACES, {"count": count}).scalars())
 
-    def sealed(self, event_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    def sealed(self, event_ids: Collection[UUID]) -> Sequence[Row[Any]]:
         """Return what sending needs of these events."""
         return self._session.execute(_SEALED, {"ids": uuids(event_ids)}).all()
 
