@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
-from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -143,9 +142,7 @@ class Metrics(Collector):
         """Count a claim that found something."""
         self._batches.observe((count,), "claim")
 
-    def recorded(
-        self, made: Sequence[Made], statuses: Sequence[Status | None]
-    ) -> None:
+    def recorded(self, made: Sequence[Made], statuses: Sequence[Status | None]) -> None:
         """Count a batch of attempts that was committed.
 
         Args:

@@ -254,15 +254,14 @@ class Recording:
         return became, list(gone.values())
 
 
-def _attempted(
-    made: Sequence[Made], held: Set[Terms]
-) -> dict[UUID, list[Attempted]]:
+def _attempted(made: Sequence[Made], held: Set[Terms]) -> dict[UUID, list[Attempted]]:
     """Return what came of the attempts under the lease, by endpoint."""
-    found: dict[Terms, list[Attempted]] = {each: [] for each in held}
+    found: dict[UUID, list[Attempted]] = {}
+    by_terms = {each: found.setdefault(each.endpoint_id, []) for each in held}
     for each in made:
         if each.terms in held:
-            found[each.terms].append(Attempted(each.outcome, each.terms.probe))
-    return {terms.endpoint_id: some for terms, some in found.items() if some}
+            by_terms[each.terms].append(Attempted(each.outcome, each.terms.probe))
+    return {endpoint_id: some for endpoint_id, some in found.items() if some}
 
 
 def _tallies(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -189,6 +190,33 @@ def test_as_many_connections_are_kept_as_were_busy(sender):
             assert all(job.outcome().error is None for job in jobs)
 
         assert receiver.connections == 30
+
+
+def test_a_kept_connection_that_is_reset_costs_no_time(sender):
+    """A hang-up is reported again and again, until somebody takes note of it."""
+    gate = threading.Event()
+
+    def one_answer_then_a_reset(receiver, connection):
+        assert receiver.read_request(connection)
+        connection.sendall(OK)
+        assert gate.wait(IN_TIME_S)
+        linger = struct.pack("ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with Receiver(one_answer_then_a_reset) as receiver:
+        assert send(sender, receiver.url()).error is None
+        asleep = sender._engine._asleep
+        kept = len(asleep)
+        clock = time.pthread_getcpuclockid(sender._thread.ident)
+
+        gate.set()
+        wait_until(lambda: len(asleep) < kept, IN_TIME_S, "it was noticed")
+        before = time.clock_gettime(clock)
+        time.sleep(0.5)
+
+        assert time.clock_gettime(clock) - before < 0.1
+        assert send(sender, receiver.url()).error is None
+        assert receiver.connections == 2
 
 
 def test_a_proxy_in_the_environment_is_not_used(sender, monkeypatch):
