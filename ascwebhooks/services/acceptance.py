@@ -19,6 +19,7 @@ from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.services.batches import (
+    OPERATIONS,
     Accepted,
     Batch,
     Intake,
@@ -146,7 +147,10 @@ class Acceptance:
     ) -> dict[int, Verdict]:
         began_ns = time.time_ns()
         with self._uow() as uow:
-            routes = self._routes.of(uow, [event.tenant_id for _, event in parsed])
+            tenants = [event.tenant_id for _, event in parsed]
+            # Whoever tells of what happened holds them in a transaction of its own.
+            in_turn = intake.via != OPERATIONS
+            routes = self._routes.of(uow, tenants, in_turn=in_turn)
             kind = Batch if intake.resubmits is None else Resubmission
             batch = kind(uow, self._sealing, self._entropy, intake, routes)
             batch.write(parsed, refusals)

@@ -25,6 +25,8 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 EVENT_TABLE = "event"
 REJECTED_TABLE = "rejected_event"
+#: How an event comes that tells what happened here.
+OPERATIONS = "operations"
 #: So much of what was rejected is kept: all of it, unless it is absurd.
 _KEPT_RAW_BYTES = 512 * 1024
 

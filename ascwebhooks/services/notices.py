@@ -24,14 +24,20 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
 from ascwebhooks.domain.operations import Operation, cloud_event
-from ascwebhooks.services.batches import Postponed, Refused, Verdict, facts_of
+from ascwebhooks.services.batches import (
+    OPERATIONS,
+    Postponed,
+    Refused,
+    Verdict,
+    facts_of,
+)
 from ascwebhooks.services.routes import Routes, TenantRoutes
 from ascwebhooks.storage.notices import Notice
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
-VIA = "operations"
+
 #: So many become events in one transaction.
 BATCH = 500
 #: Beat asks again each second, so no run takes much longer.
@@ -91,7 +97,7 @@ class Notices:
         """Have events accepted; return the ids of the notices that have to wait."""
         if not wanted:
             return []
-        verdicts = self._accept([raw for _, raw in wanted], via=VIA)
+        verdicts = self._accept([raw for _, raw in wanted], via=OPERATIONS)
         later = []
         for (notice, _), verdict in zip(wanted, verdicts, strict=True):
             if isinstance(verdict, Postponed):

@@ -91,13 +91,16 @@ class Routes:
     def __init__(self) -> None:
         self._known: dict[str, TenantRoutes] = {}
 
-    def of(self, uow: UnitOfWork, tenant_ids: Iterable[str]) -> dict[str, TenantRoutes]:
+    def of(
+        self, uow: UnitOfWork, tenant_ids: Iterable[str], *, in_turn: bool = True
+    ) -> dict[str, TenantRoutes]:
         """Return the routes of those of these tenants that exist.
 
         Their versions are read and held in the caller's transaction, so that they
-        are true until its commit.
+        are true until its commit; ``in_turn`` as ``TenantRepository.versions`` says.
         """
-        versions = uow.tenants.versions(sorted(set(tenant_ids)))
+        wanted = sorted(set(tenant_ids))
+        versions = uow.tenants.versions(wanted, in_turn=in_turn)
         found = {
             row.id: known
             for row in versions

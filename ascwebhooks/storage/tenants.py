@@ -12,6 +12,16 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.models import Tenant
 
+# A row's lock goes to whoever shares it before whoever waits for it alone, and would
+# keep a change waiting for as long as batches overlap.  These locks are given in turn.
+_QUEUE = text(
+    "SELECT pg_advisory_xact_lock_shared(key) FROM"
+    " (SELECT hashtextextended('tenant ' || id, 0) AS key"
+    " FROM unnest(CAST(:ids AS text[])) AS given(id) ORDER BY 1) keys"
+)
+_QUEUE_ALONE = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('tenant ' || :id, 0))"
+)
 _VERSIONS = text(
     "SELECT id, subscriptions_version FROM tenant"
     " WHERE id = ANY(:ids) AND deleted_at IS NULL ORDER BY id FOR SHARE"
@@ -67,13 +77,23 @@ class TenantRepository:
             )
         return self._session.scalars(query.order_by(Tenant.id).limit(limit)).all()
 
-    def versions(self, tenant_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    def versions(
+        self, tenant_ids: Sequence[str], *, in_turn: bool = True
+    ) -> Sequence[Row[Any]]:
         """Return ``(id, subscriptions_version)`` and hold both until the commit.
 
         The shared lock makes a change to subscriptions wait for the batches that
         were accepted under the old ones: after the change, none is.
+
+        Args:
+            tenant_ids: Which.
+            in_turn: Whether to wait behind a change that waits already.  Not if the
+                change may be waiting for the caller's other transaction.
         """
-        return self._session.execute(_VERSIONS, {"ids": list(tenant_ids)}).all()
+        given = {"ids": list(tenant_ids)}
+        if in_turn:
+            self._session.execute(_QUEUE, given)
+        return self._session.execute(_VERSIONS, given).all()
 
     def known(self, tenant_ids: Sequence[str]) -> set[str]:
         """Return which of these ids are tenants'."""
@@ -88,6 +108,7 @@ class TenantRepository:
         It comes first in every transaction that makes one: it is the lock that
         such transactions and accepting take in the same order.
         """
+        self._session.execute(_QUEUE_ALONE, {"id": tenant_id})
         self._session.execute(
             update(Tenant)
             .where(Tenant.id == tenant_id)

@@ -6,8 +6,12 @@ import json
 import socket
 import threading
 import time
+from itertools import count
+
+import pytest
 
 from ascwebhooks.client import encode
+from ascwebhooks.errors import Unavailable
 from ascwebhooks.services import claiming
 from ascwebhooks.services.batches import Accepted
 from tests.integration import receivers
@@ -109,7 +113,7 @@ def test_what_kills_workers_is_found_although_its_neighbours_arrive(pipeline, ev
         wait_until(
             lambda: pipeline.delivery(deadly).sent_alone == 1, 10, "it is sent alone"
         )
-        assert pipeline.attempts(deadly) == []
+    assert pipeline.attempts(deadly) == []
 
 
 def test_a_process_holds_no_more_of_bodies_than_it_says(pipeline, event):
@@ -150,3 +154,38 @@ def test_the_same_event_published_twice_is_a_duplicate(pipeline):
     verdicts = pipeline.accept(first) + pipeline.accept(encode(same))
     assert all(isinstance(each, Accepted) for each in verdicts), verdicts
     assert verdicts[1].duplicate
+
+
+def test_an_endpoint_is_changed_while_its_tenant_is_busy(pipeline, event):
+    """Six readers accept without a pause, so that their locks overlap always."""
+    endpoint_id = pipeline.endpoint()
+    numbers, stop, done = count(), threading.Event(), []
+    during: list[int] = []
+
+    def ingest() -> None:
+        acceptance = pipeline.acceptance(lambda _: None)
+        while not stop.is_set():
+            acceptance.accept(
+                [event(id=str(next(numbers))) for _ in range(200)], via="stream"
+            )
+            done.append(1)
+
+    threads = [threading.Thread(target=ingest) for _ in range(6)]
+    for each in threads:
+        each.start()
+    try:
+        wait_until(lambda: len(done) > 12, 30, "all of them accept")
+        for _ in range(3):
+            before = len(done)
+            pipeline.services.endpoints.change(
+                "acme", endpoint_id, {"description": "new"}
+            )
+            during.append(len(done) - before)
+    except Unavailable:
+        pytest.fail("the change waited for a lock too long")
+    finally:
+        stop.set()
+        for each in threads:
+            each.join()
+    # Those that had begun, and some that ended while the change was being written.
+    assert max(during) <= 18, f"batches that passed a change that waited: {during}"
