@@ -26,6 +26,7 @@ from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.batches import Writing
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
@@ -64,6 +65,7 @@ from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.tracing import Tracing
+from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.services.walking import Walking
 from ascwebhooks.settings import Settings
@@ -245,12 +247,17 @@ class Parts:
             retention=self.retention,
         )
         metrics, tracing = Metrics(), _tracing(settings)
+        writing = Writing(
+            sealing,
+            os.urandom,
+            Triggers(),
+            keep_signals=settings.keep_signals == "all",
+        )
         statistics = Statistics(uow)
         gauges = Gauges(uow, self.stream(), retention=self.retention)
         acceptance = Acceptance(
             uow,
-            sealing,
-            entropy=os.urandom,
+            writing,
             ring=rings.ring,
             metrics=metrics,
             tracing=tracing,

@@ -59,6 +59,7 @@ class Settings:
     stream: str = "asc:events"
     stream_group: str = "ascwebhooks"
     ingest_batch: int = 500
+    keep_signals: str = "wanted"
     retention_days: int = 30
     dedupe_days: int = 7
     partitions_ahead_days: int = 14
@@ -283,6 +284,7 @@ class _SettingsSchema(ma.Schema):
     stream = ma.fields.String()
     stream_group = ma.fields.String()
     ingest_batch = count(1, 5000)
+    keep_signals = ma.fields.String(validate=validate.OneOf(["wanted", "all"]))
     retention_days = count(8, 3650)
     dedupe_days = count(1, 365)
     partitions_ahead_days = count(2, 365)

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from ascwebhooks.domain import events
+from ascwebhooks.domain import derived, events
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
 from ascwebhooks.domain.ids import Kind
@@ -26,11 +26,11 @@ from ascwebhooks.services.batches import (
     Refusal,
     Resubmitted,
     Verdict,
+    Writing,
 )
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.resubmission import Resubmission
 from ascwebhooks.services.routes import Routes
-from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.unit_of_work import UnitOfWork, is_bad_data
@@ -46,17 +46,15 @@ class Acceptance:
     def __init__(
         self,
         uow: Callable[[], UnitOfWork],
-        sealing: Sealing,
+        writing: Writing,
         *,
-        entropy: Callable[[int], bytes],
         ring: Callable[[set[Due]], None],
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         """Take the parts; ``ring`` is called after each commit."""
         self._uow = uow
-        self._sealing = sealing
-        self._entropy = entropy
+        self._writing = writing
         self._ring = ring
         self._metrics = metrics or Metrics()
         self._tracing = tracing
@@ -148,7 +146,7 @@ class Acceptance:
         with self._uow() as uow:
             routes = self._routes.of(uow, [event.tenant_id for _, event in parsed])
             kind = Batch if intake.resubmits is None else Resubmission
-            batch = kind(uow, self._sealing, self._entropy, intake, routes)
+            batch = kind(uow, self._writing, intake, routes)
             batch.write(parsed, refusals)
             _record(uow, intake, parsed)
             uow.after_commit(lambda: self._ring(batch.rings))
@@ -161,12 +159,16 @@ class Acceptance:
 
     def _tell(self, batch: Batch, via: str) -> None:
         """Log and count a batch that was committed."""
-        events, rejected = len(batch.events), len(batch.refusals)
-        duplicates = len(batch.verdicts) - events - rejected
+        rejected = len(batch.refusals)
+        taken = [each for each in batch.verdicts.values() if isinstance(each, Accepted)]
+        duplicates = sum(each.duplicate for each in taken)
+        events = len(taken) - duplicates
         log.info(
             "events_accepted",
             via=via,
             events=events,
+            kept=len(batch.events) - batch.derived,
+            derived=batch.derived,
             deliveries=len(batch.deliveries),
             duplicates=duplicates,
             rejected=rejected,
@@ -200,6 +202,10 @@ def _new(
 
 def _parse(raw: bytes, only_tenant: str | None) -> Event:
     event = events.parse(raw)
+    if event.source == derived.SOURCE:
+        raise Rejected(
+            "reserved_source", f"events of {derived.SOURCE} are made here alone."
+        )
     if only_tenant is not None and event.tenant_id != only_tenant:
         raise Rejected(
             "tenant_not_permitted", f"this key is for the tenant {only_tenant!r} alone."
