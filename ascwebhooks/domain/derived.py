@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from ascwebhooks.domain import events
+from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.events import Event
 
 #: Nobody else may publish events of this source: their ids can be guessed.
@@ -65,3 +67,13 @@ def derived(
         correlationid=None,
         data=msgspec.json.encode(_plain(dict(data))),
     )
+
+
+def derived_id(event: Event, now: datetime) -> UUID:
+    """Return the id that a derived event gets when it is written ``now``.
+
+    Made of what it is about, so that rows can name an event before it is there.
+    """
+    name = f"{event.tenant_id}\0{event.source_id}".encode()
+    chance = hashlib.sha256(name).digest()[: ids.random_bytes(1)]
+    return ids.uuid7(int(now.timestamp() * 1000), chance)

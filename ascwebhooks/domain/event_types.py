@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ascwebhooks.domain.budget_examples import EXAMPLES
 from ascwebhooks.domain.event_fields import FIELDS
 from ascwebhooks.errors import NotFound
 
@@ -53,10 +54,10 @@ _FAILURE = f"{_REQUEST} error.type normalized_error"
 _BUDGET = (
     "budget_id scope budget_name scope_type scope_id parent_budget_ids limit spent"
     " remaining percent_used basis currency period_start period_end resets_at"
-    " enforcement trigger_request_id late"
+    " enforcement late"
 )
 _CROSSING = f"{_BUDGET} previous_percent threshold_percent crossed_thresholds"
-_FORECAST = f"{_CROSSING} projected_spend projected_exhaustion_at"
+_FORECAST = f"{_CROSSING} trigger_request_id projected_spend projected_exhaustion_at"
 _INCIDENT = "incident_id provider scope model region deployment_id severity opened_at"
 _RATE = (
     f"{_INCIDENT} window_s total errors error_rate threshold resolve_threshold"
@@ -82,16 +83,6 @@ _GATEWAYS = (
     ("request.completed", "A request was answered.", _REQUEST),
     ("request.failed", "A request failed, for the reason given.", _FAILURE),
     ("request.blocked", "A request was not let through.", _FAILURE),
-    ("budget.threshold_reached", "Spending crossed a line below the limit.", _CROSSING),
-    (
-        "budget.forecast_exceeded",
-        "As spending goes, the limit will be passed within the period.",
-        _FORECAST,
-    ),
-    ("budget.exceeded", "Spending passed the limit.", _CROSSING),
-    ("budget.recovered", "A raised limit is above what was spent.", _BUDGET),
-    ("budget.reset", "A new period began.", _BUDGET),
-    ("budget.changed", "The limit or the period was changed.", _BUDGET),
     ("provider.error_rate_high", "Too many requests to a provider fail.", _RATE),
     ("provider.error_rate_resolved", "They do no longer.", _RATE + _RESOLVED),
     ("provider.outage_started", "A provider answers nothing.", _INCIDENT),
@@ -122,6 +113,33 @@ _GATEWAYS = (
     ),
 )
 _OWN = (
+    (
+        "budget.threshold_reached",
+        "Spending crossed a line below the limit.",
+        f"{_CROSSING} trigger_request_id",
+    ),
+    (
+        "budget.forecast_exceeded",
+        "As spending goes, the limit will be passed within the period.",
+        _FORECAST,
+    ),
+    (
+        "budget.exceeded",
+        "Spending reached the limit, or a line above it.",
+        f"{_CROSSING} trigger_request_id",
+    ),
+    (
+        "budget.recovered",
+        "Spending is below lines that it had crossed: the limit was raised, or there"
+        " were refunds. They can be crossed again.",
+        _CROSSING,
+    ),
+    ("budget.reset", "A new period began.", f"{_BUDGET} previous_percent"),
+    (
+        "budget.changed",
+        "The limit, the thresholds or the enforcement were changed.",
+        f"{_BUDGET} previous_percent changed_fields previous_limit",
+    ),
     ("endpoint.test", "A test that somebody asked for.", _ENDPOINT),
     (
         "endpoint.disabled",
@@ -152,7 +170,7 @@ def _made(type: str, description: str, names: str, sender: Sender) -> EventType:
         "required": fields[:1],
         "properties": {name: FIELDS[name][0] for name in fields},
     }
-    example = {name: FIELDS[name][1] for name in fields}
+    example = EXAMPLES.get(type) or {name: FIELDS[name][1] for name in fields}
     return EventType(type, description, sender, schema, example)
 
 

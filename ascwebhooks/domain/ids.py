@@ -42,6 +42,7 @@ class Kind(StrEnum):
     USER = "usr"
     SESSION = "ses"
     PORTAL_LINK = "lnk"
+    BUDGET = "bud"
 
 
 def uuid7(ms: int, random: bytes) -> UUID:

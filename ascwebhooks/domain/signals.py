@@ -31,6 +31,8 @@ _TYPES = frozenset(
 )
 #: An event that claims to be later than this past its arrival counts as of then.
 MOST_AHEAD = timedelta(minutes=5)
+#: Before it no gateway was there: its clock was never set.
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 #: What is longer says nothing that a table of models could show.
 _MOST_CHARACTERS = 200
 _MOST_TAGS = 100
@@ -111,6 +113,9 @@ def is_signal(event_type: str) -> bool:
     return event_type in _TYPES or event_type.startswith("policy.")
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 def _named(name: str) -> Any:
     return msgspec.field(default=None, name=name)
 
@@ -127,7 +132,7 @@ class _Wire(msgspec.Struct):
     response_model: Any = _named("gen_ai.response.model")
     deployment_id: Any = None
     region: Any = None
-    cost: Any = None
+    cost: msgspec.Raw = _NULL
     input_tokens: Any = _named("gen_ai.usage.input_tokens")
     output_tokens: Any = _named("gen_ai.usage.output_tokens")
     duration_ms: Any = None
@@ -145,16 +150,17 @@ class _Wire(msgspec.Struct):
 class _Cost(msgspec.Struct):
     """An amount as it was written."""
 
-    amount: msgspec.Raw = msgspec.Raw(b"null")
+    amount: msgspec.Raw = _NULL
     currency: Any = None
 
 
 class _Priced(msgspec.Struct):
-    cost: _Cost | None = None
+    cost: msgspec.Raw = _NULL
 
 
 _wire = msgspec.json.Decoder(_Wire)
 _priced = msgspec.json.Decoder(_Priced)
+_price = msgspec.json.Decoder(_Cost)
 _NAMES = {each.encode_name: each.name for each in msgspec.structs.fields(_Wire)}
 
 
@@ -166,7 +172,7 @@ def read(event: Event, arrival: datetime) -> Signal:
         arrival: When it was accepted, by PostgreSQL's clock.
     """
     wire = _read(event.data)
-    cost, problem, currency = _cost(event.data)
+    cost, problem, currency = _cost(wire.cost)
     first_token_s = _number(wire.first_token_s)
     return Signal(
         tenant_id=event.tenant_id,
@@ -208,34 +214,30 @@ def _read(data: bytes) -> _Wire:
         whole = json.loads(data)
     if not isinstance(whole, dict):
         return _Wire()
-    return _Wire(
-        **{_NAMES[name]: value for name, value in whole.items() if name in _NAMES}
-    )
+    # What is not looked at is passed over, whatever its number.
+    named = {_NAMES[name]: value for name, value in whole.items() if name in _NAMES}
+    return _Wire(**named | {"cost": _priced.decode(data).cost})
 
 
-def _cost(data: bytes) -> tuple[Decimal | None, CostProblem | None, str | None]:
+def _cost(
+    given: msgspec.Raw,
+) -> tuple[Decimal | None, CostProblem | None, str | None]:
     """Return the amount as written, why there is none, and the currency."""
-    try:
-        found = _priced.decode(data).cost
-    except msgspec.MsgspecError:
-        return None, _no_cost(data), None
-    if found is None:
+    raw = bytes(given)
+    if raw == b"null":
         return None, CostProblem.MISSING, None
-    given = found.currency
-    currency = given if isinstance(given, str) and _CURRENCY.match(given) else None
+    try:
+        found = _price.decode(raw)
+    except msgspec.MsgspecError:
+        return None, CostProblem.NOT_A_NUMBER, None
+    text = found.currency
+    currency = text if isinstance(text, str) and _CURRENCY.match(text) else None
     amount = _amount(bytes(found.amount))
     if isinstance(amount, CostProblem):
         return None, amount, currency
     if currency is None:
         return None, CostProblem.NO_CURRENCY, None
     return amount, None, currency
-
-
-def _no_cost(data: bytes) -> CostProblem:
-    """Return why there is no cost in data that is no object, or has a strange one."""
-    whole = json.loads(data)
-    there = isinstance(whole, dict) and whole.get("cost") is not None
-    return CostProblem.NOT_A_NUMBER if there else CostProblem.MISSING
 
 
 def _amount(raw: bytes) -> Decimal | CostProblem:
@@ -260,7 +262,7 @@ def _amount(raw: bytes) -> Decimal | CostProblem:
 
 
 def _time(given: datetime | None, arrival: datetime) -> datetime:
-    if given is None or given > arrival + MOST_AHEAD:
+    if given is None or not _FIRST <= given <= arrival + MOST_AHEAD:
         return arrival
     return given.astimezone(UTC)
 

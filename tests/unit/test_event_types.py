@@ -76,4 +76,8 @@ def test_what_the_catalogue_lacks_is_not_found():
 
 def test_what_this_service_sends_is_told_from_what_gateways_send():
     own = {each.type for each in CATALOGUE.values() if each.sender == Sender.SERVICE}
-    assert {each.partition(".")[0] for each in own} == {"endpoint", "delivery"}
+    assert {each.partition(".")[0] for each in own} == {
+        "budget",
+        "delivery",
+        "endpoint",
+    }
