@@ -27,9 +27,14 @@ from ascwebhooks.services import acting
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.batches import Writing
+from ascwebhooks.services.budget_plans import BudgetPlans
+from ascwebhooks.services.budget_turns import BudgetTurns
+from ascwebhooks.services.budgets import Budgets
+from ascwebhooks.services.charging import Charging
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
+from ascwebhooks.services.deriving import Deriving
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
@@ -250,7 +255,7 @@ class Parts:
         writing = Writing(
             sealing,
             os.urandom,
-            Triggers(),
+            Triggers([Charging()]),
             keep_signals=settings.keep_signals == "all",
         )
         statistics = Statistics(uow)
@@ -262,6 +267,8 @@ class Parts:
             metrics=metrics,
             tracing=tracing,
         )
+        deriving = Deriving(writing, ring=rings.ring, metrics=metrics)
+        budgets = Budgets(uow, deriving, os.urandom)
 
         def make_turns(region: str, slow: bool) -> Turns:
             return Turns(
@@ -290,6 +297,9 @@ class Parts:
         return Services(
             acceptance=acceptance,
             audit=Audit(uow),
+            budget_turns=BudgetTurns(uow, deriving),
+            budget_plans=BudgetPlans(budgets),
+            budgets=budgets,
             dead_letters=DeadLetters(uow, self.retention),
             deliveries=deliveries,
             endpoint_states=states,

@@ -37,6 +37,8 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork, is_bad_data
 
 log = structlog.get_logger()
 
+#: How events came that follow from others (``services.deriving``).
+DERIVED = "triggers"
 Numbered = tuple[int, Event]
 
 
@@ -177,6 +179,10 @@ class Acceptance:
         if codes:
             log.warning("events_rejected", via=via, codes=dict(codes))
         self._metrics.accepted(via, events=events, duplicates=duplicates, codes=codes)
+        if batch.derived:
+            self._metrics.accepted(
+                DERIVED, events=batch.derived, duplicates=0, codes={}
+            )
 
 
 def _record(uow: UnitOfWork, intake: Intake, parsed: Sequence[Numbered]) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.derived import derived_id
 from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
@@ -107,6 +108,7 @@ class Batch:
         writing: Writing,
         intake: Intake,
         routes: dict[str, TenantRoutes],
+        now: datetime | None = None,
     ) -> None:
         self._uow = uow
         self._sealing = writing.sealing
@@ -115,7 +117,7 @@ class Batch:
         self._keep_signals = writing.keep_signals
         self._intake = intake
         self._routes = routes
-        self._now = uow.now()
+        self._now = now or uow.now()
         self.events: list[NewEvent] = []
         self.deliveries: list[NewDelivery] = []
         self.derived = 0
@@ -138,7 +140,7 @@ class Batch:
         known = [each for each in parsed if self._is_known(*each)]
         new = self._new(known)
         for position, event, event_id in new:
-            sent = self._add(event, event_id)
+            sent = self._add(event, event_id, self._intake.only)
             self.verdicts[position] = Accepted(
                 event_id, event.source_id, duplicate=False, deliveries=sent
             )
@@ -154,18 +156,14 @@ class Batch:
 
         Their ids are made of their cause: what came before is left out.
         """
-        keys = [
-            self._key(event, event_id)
-            for event, event_id in zip(
-                derived, self._new_ids(len(derived)), strict=True
-            )
-        ]
+        keyed = {}
+        for event in reversed(derived):
+            key = self._key(event, derived_id(event, self._now))
+            keyed[key.tenant_id, key.digest] = key, event
         # Whoever makes an event holds a lock on its cause, so nobody else is at it.
-        by_name = {(key.tenant_id, key.digest): key for key in reversed(keys)}
-        claimed = self._uow.events.claim_keys(
-            [by_name[each] for each in sorted(by_name)]
-        )
-        for event, key in zip(derived, keys, strict=True):
+        wanted = [keyed[name][0] for name in sorted(keyed)]
+        claimed = self._uow.events.claim_keys(wanted)
+        for key, event in reversed(keyed.values()):
             if key.event_id in claimed:
                 self.derived += 1
                 self._add(event, key.event_id)
@@ -195,8 +193,14 @@ class Batch:
         self._events_written = len(self.events)
 
     def _observe(self, new: Sequence[tuple[Event, UUID]]) -> None:
+        signals = [each for each in new if is_signal(each[0].type)]
+        if not signals:
+            return
+        # What follows is sealed behind locks, and the day's key is another connection.
+        for tenant_id in {event.tenant_id for event, _ in signals}:
+            self._sealing.prepare(tenant_id, day_scope(signals[0][1]))
         versions = {name: route.version for name, route in self._routes.items()}
-        derived = self._triggers.observe(self._uow, new, versions, self._now)
+        derived = self._triggers.observe(self._uow, signals, versions, self._now)
         if derived:
             self.derive(derived)
 
@@ -256,9 +260,15 @@ class Batch:
         detail = f"{shown} came with the same source and id and other content."
         self._refuse(position, "id_conflict", detail)
 
-    def _add(self, event: Event, event_id: UUID) -> int:
-        """Add an event and its deliveries; return how many these are."""
-        chosen = self._chosen(event)
+    def _add(self, event: Event, event_id: UUID, only: UUID | None = None) -> int:
+        """Add an event and its deliveries; return how many these are.
+
+        Args:
+            event: Which.
+            event_id: Its id.
+            only: The one endpoint that gets it, whoever is subscribed.
+        """
+        chosen = self._chosen(event) if only is None else Chosen((only,))
         if not self._is_kept(event.type, chosen):
             return 0
         sealed = self._sealing.seal(
@@ -297,8 +307,6 @@ class Batch:
         )
 
     def _chosen(self, event: Event) -> Chosen:
-        if self._intake.only is not None:
-            return Chosen((self._intake.only,))
         routes = self._routes[event.tenant_id]
         match = routes.matcher.match(event.type)
         # Data is read for filters alone.

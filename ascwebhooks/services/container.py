@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.budget_plans import BudgetPlans
+from ascwebhooks.services.budget_turns import BudgetTurns
+from ascwebhooks.services.budgets import Budgets
 from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
@@ -47,6 +50,9 @@ class Services:
 
     acceptance: Acceptance
     audit: Audit
+    budget_plans: BudgetPlans
+    budget_turns: BudgetTurns
+    budgets: Budgets
     dead_letters: DeadLetters
     deliveries: Deliveries
     endpoint_states: EndpointStates

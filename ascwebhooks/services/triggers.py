@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from ascwebhooks.domain.events import Event
-from ascwebhooks.domain.signals import Signal, is_signal, read
+from ascwebhooks.domain.signals import Signal, read
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 
@@ -55,20 +55,19 @@ class Triggers:
     def observe(
         self,
         uow: UnitOfWork,
-        new: Sequence[tuple[Event, UUID]],
+        signals: Sequence[tuple[Event, UUID]],
         versions: Mapping[str, int],
         now: datetime,
     ) -> list[Event]:
-        """Return what follows from events that are new.
+        """Return what follows from signals.
 
         Args:
             uow: The transaction that accepts them.
-            new: Events with their ids; those that are no signals are left out.
+            signals: New events that are signals, with their ids.
             versions: Of their tenants, at least.
             now: When they were accepted.
         """
-        signals = [each for each in new if is_signal(each[0].type)]
-        if not signals or not self._observers:
+        if not self._observers:
             return []
         there = {
             tenant_id: versions[tenant_id]

@@ -159,6 +159,13 @@ class EventRepository:
             select(Event).where(Event.id == event_id, Event.tenant_id == tenant_id)
         ).one_or_none()
 
+    def was_accepted(self, tenant_id: str, event_id: UUID) -> bool:
+        """Return whether an event of the last ``DEDUPE_DAYS`` days had this id."""
+        found = select(EventKey.event_id).where(
+            EventKey.event_id == event_id, EventKey.tenant_id == tenant_id
+        )
+        return self._session.scalars(found).one_or_none() is not None
+
     def page(
         self,
         tenant_id: str,

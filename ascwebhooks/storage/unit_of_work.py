@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from ascwebhooks.domain.audit import SYSTEM, Actor
 from ascwebhooks.errors import SearchTooLong, Unavailable
 from ascwebhooks.storage.audit import AuditRepository
+from ascwebhooks.storage.budget_spending import BudgetSpendRepository
+from ascwebhooks.storage.budgets import BudgetRepository
 from ascwebhooks.storage.claims import ClaimRepository
 from ascwebhooks.storage.data_keys import DataKeyRepository
 from ascwebhooks.storage.dead_letters import DeadLetterRepository
@@ -112,6 +114,8 @@ class UnitOfWork:
         self.sessions = SessionRepository(session)
         self.portal_links = PortalLinkRepository(session)
         self.throttles = ThrottleRepository(session)
+        self.budgets = BudgetRepository(session)
+        self.budget_spending = BudgetSpendRepository(session)
         self.audit = AuditRepository(session, self._actor)
         return self
 

@@ -122,6 +122,7 @@ def _schedule() -> dict[str, dict[str, Any]]:
         "ring_retries": 1.0,
         "walk_replays": 1.0,
         "tell_notices": 1.0,
+        "turn_budgets": 5.0,
         "sweep": 10.0,
         "end_the_rest": 10.0,
         "sum_up": 10.0,

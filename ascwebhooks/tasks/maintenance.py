@@ -63,3 +63,9 @@ def tell_notices(self: ServiceTask) -> None:
 def disable_failing(self: ServiceTask) -> None:
     """Disable the endpoints that have failed for days."""
     self.services.endpoint_states.disable_failing()
+
+
+@task()
+def turn_budgets(self: ServiceTask) -> None:
+    """Tell of budgets' periods that began and of limits that will be passed."""
+    self.services.budget_turns.turn()

@@ -100,11 +100,15 @@ class Pipeline:
         triggers: Triggers | None = None,
     ) -> Acceptance:
         """Return an acceptance of one's own, with another bell or other triggers."""
-        return Acceptance(uow or self.uow, self.writing(triggers), ring=ring)
+        return Acceptance(uow or self.uow, self.writing(triggers, uow), ring=ring)
 
-    def writing(self, triggers: Triggers | None = None) -> Writing:
+    def writing(
+        self,
+        triggers: Triggers | None = None,
+        uow: Callable[[], UnitOfWork] | None = None,
+    ) -> Writing:
         """Return what batches are written with, by default without triggers."""
-        sealing = Sealing(self.uow, self.parts.ring, os.urandom)
+        sealing = Sealing(uow or self.uow, self.parts.ring, os.urandom)
         keep = self.settings.keep_signals == "all"
         return Writing(sealing, os.urandom, triggers or Triggers(), keep_signals=keep)
 
