@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.audit import audit
+from ascwebhooks.cli.budgets import budgets
 from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.create_many import create_many
 from ascwebhooks.cli.dead_letters import dead_letters
@@ -72,6 +73,7 @@ for _command in (
     subscriptions,
     events,
     event_types,
+    budgets,
     deliveries,
     dead_letters,
     replay,

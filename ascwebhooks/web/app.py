@@ -12,6 +12,7 @@ from ascwebhooks.web.admin import pages
 from ascwebhooks.web.answers import Json
 from ascwebhooks.web.api import (
     bodies,
+    budgets,
     deliveries,
     endpoints,
     event_types,
@@ -48,6 +49,7 @@ def create_app(services: Services, settings: Settings) -> Flask:
         subscriptions,
         events,
         event_types,
+        budgets,
         deliveries,
         replays,
         rejected_events,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import ALLOWED, Permission, Role
 from ascwebhooks.domain.people import ROLES, Grant
@@ -109,7 +111,16 @@ def world(api, event):
             f"somebody-of-{tenant_id}", grants=[Grant(Role.VIEWER, tenant_id)]
         )
         replay = api.post(f"/tenants/{tenant_id}/replays", {"filter": {}}).json["id"]
+        budget = pipeline.services.budgets.create(
+            tenant_id,
+            name="whole",
+            scope_type=ScopeType.TENANT,
+            limit=Decimal(5),
+            currency="USD",
+            period={"type": "rolling", "hours": 1},
+        )
         known[tenant_id] = {
+            "budget_id": ids.show(Kind.BUDGET, budget.row.id),
             "endpoint_id": ids.show(Kind.ENDPOINT, endpoint),
             "subscription_id": first(api, tenant_id, "subscriptions"),
             "event_id": first(api, tenant_id, "events"),
