@@ -10,10 +10,12 @@ import json
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from tests.contract.servers import Server
@@ -139,8 +141,17 @@ def populate(server: Server) -> dict[str, list[str]]:
     ).replay
     rejected = services.rejected_events.page("acme", after=None, limit=9)
     key, _ = services.keys.create(Role.VIEWER, tenant_id="acme")
+    budget = services.budgets.create(
+        "acme",
+        name="whole",
+        scope_type=ScopeType.TENANT,
+        limit=Decimal(5),
+        currency="USD",
+        period={"type": "calendar", "unit": "month", "zone": "UTC"},
+    )
     subscriptions = [each.id for one in made for each in one.subscriptions]
     found: dict[str, tuple[Kind, list[Any]]] = {
+        "budget_id": (Kind.BUDGET, [budget.row.id]),
         "endpoint_id": (Kind.ENDPOINT, [each.endpoint.id for each in made]),
         "subscription_id": (Kind.SUBSCRIPTION, subscriptions),
         "event_id": (Kind.EVENT, [each.event_id for each in deliveries]),

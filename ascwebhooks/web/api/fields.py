@@ -124,7 +124,11 @@ class Amount(fields.Field[Decimal]):
     """A sum of money: text or a number in, text out, each digit kept."""
 
     def __init__(self, **options: Any) -> None:
-        metadata = {"example": "100.00", **options.pop("metadata", {})}
+        metadata = {
+            "type": ["string", "number"],
+            "example": "100.00",
+            **options.pop("metadata", {}),
+        }
         super().__init__(metadata=metadata, **options)
 
     def _serialize(self, value: Decimal | None, *_: Any, **__: Any) -> str | None:
@@ -144,6 +148,8 @@ class Percent(fields.Field[Decimal]):
         return None if value is None else budgets.number(value)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
+        if isinstance(value, str):
+            raise ValidationError("give a number.")
         try:
             return budget_drafts.amount(value)
         except ValueError as error:
