@@ -37,6 +37,7 @@ _PLACE = re.compile(r"<(?:[^:<>]*(?:\([^)]*\))?:)?([a-z_]+)>")
 _CHOICE = re.compile(r"<any\(([a-z]+)[^)]*\):[a-z_]+>")
 #: Which kind of id stands where; another name has to be added here.
 KINDS = {
+    "budget_id": Kind.BUDGET,
     "endpoint_id": Kind.ENDPOINT,
     "subscription_id": Kind.SUBSCRIPTION,
     "event_id": Kind.EVENT,

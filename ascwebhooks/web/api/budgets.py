@@ -179,7 +179,7 @@ class BudgetAlertSchema(Answer):
     event_id = Id(Kind.EVENT, allow_none=True)
 
 
-class BudgetPeriodSchema(Answer):
+class EndedPeriodSchema(Answer):
     """What was spent in a period that is over."""
 
     period_start = Moment()
@@ -194,7 +194,7 @@ class BudgetDetailSchema(BudgetSchema):
     """A budget with its alerts of this period and the periods before."""
 
     alerts = fields.List(fields.Nested(BudgetAlertSchema))
-    history = fields.List(fields.Nested(BudgetPeriodSchema))
+    history = fields.List(fields.Nested(EndedPeriodSchema))
 
 
 class BudgetQuery(PageQuery):
