@@ -43,6 +43,8 @@ class Kind(StrEnum):
     SESSION = "ses"
     PORTAL_LINK = "lnk"
     BUDGET = "bud"
+    RULE = "rul"
+    INCIDENT = "inc"
 
 
 def uuid7(ms: int, random: bytes) -> UUID:
