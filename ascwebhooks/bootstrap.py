@@ -42,12 +42,14 @@ from ascwebhooks.services.events import Events
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
+from ascwebhooks.services.incidents import Incidents
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
 from ascwebhooks.services.making import Making
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.notices import Notices
+from ascwebhooks.services.observers import RuleObserver, UsageObserver
 from ascwebhooks.services.onboarding import Onboarding
 from ascwebhooks.services.overviews import Overviews
 from ascwebhooks.services.own_passwords import OwnPasswords
@@ -60,6 +62,7 @@ from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.residency import Residency
 from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.rules import Rules
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
@@ -72,6 +75,7 @@ from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.usage import Usage
 from ascwebhooks.services.walking import Walking
 from ascwebhooks.settings import Settings
 from ascwebhooks.settings import read as settings_of
@@ -252,10 +256,13 @@ class Parts:
             retention=self.retention,
         )
         metrics, tracing = Metrics(), _tracing(settings)
+        defaults = settings.default_rules
         writing = Writing(
             sealing,
             os.urandom,
-            Triggers([Charging()]),
+            Triggers(
+                [Charging(), UsageObserver(), RuleObserver(os.urandom, defaults=defaults)]
+            ),
             keep_signals=settings.keep_signals == "all",
         )
         statistics = Statistics(uow)
@@ -315,6 +322,12 @@ class Parts:
                 workers=self.workers,
                 retention=self.retention,
             ),
+            incidents=Incidents(
+                uow,
+                Deriving(writing, ring=rings.ring, metrics=metrics).derive,
+                os.urandom,
+                defaults=defaults,
+            ),
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, acceptance.accept),
@@ -348,6 +361,7 @@ class Parts:
                 retention=self.retention,
             ),
             rings=rings,
+            rules=Rules(uow, os.urandom, defaults=defaults),
             secrets=secrets,
             sessions=self.sessions,
             signatures=Signatures(uow, sealing, deliveries),
@@ -356,6 +370,7 @@ class Parts:
             tenants=Tenants(
                 uow, end_endpoint=states.end, follow_regions=residency.follow
             ),
+            usage=Usage(uow, incidents_kept=self.retention),
             walking=Walking(uow, ring=rings.ring, retention=self.retention),
             make_ingestion=lambda: Ingestion(
                 self.stream(), acceptance, settings.ingest_batch

@@ -60,6 +60,7 @@ class Settings:
     stream_group: str = "ascwebhooks"
     ingest_batch: int = 500
     keep_signals: str = "wanted"
+    default_rules: bool = True
     retention_days: int = 30
     dedupe_days: int = 7
     partitions_ahead_days: int = 14
@@ -284,6 +285,7 @@ class _SettingsSchema(ma.Schema):
     stream = ma.fields.String()
     stream_group = ma.fields.String()
     ingest_batch = count(1, 5000)
+    default_rules = ma.fields.Boolean()
     keep_signals = ma.fields.String(validate=validate.OneOf(["wanted", "all"]))
     retention_days = count(8, 3650)
     dedupe_days = count(1, 365)

@@ -21,15 +21,18 @@ from ascwebhooks.cli.endpoints import endpoints
 from ascwebhooks.cli.env import env
 from ascwebhooks.cli.event_types import event_types
 from ascwebhooks.cli.events import events
+from ascwebhooks.cli.incidents import incidents
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
 from ascwebhooks.cli.rejected_events import rejected_events
 from ascwebhooks.cli.replays import replay
+from ascwebhooks.cli.rules import rules
 from ascwebhooks.cli.send import send
 from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
 from ascwebhooks.cli.update_endpoint import update
+from ascwebhooks.cli.usage import usage
 from ascwebhooks.cli.users import users
 from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
@@ -78,6 +81,9 @@ for _command in (
     dead_letters,
     replay,
     rejected_events,
+    rules,
+    incidents,
+    usage,
     doctor,
     env,
 ):

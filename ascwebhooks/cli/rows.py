@@ -10,11 +10,14 @@ from uuid import UUID
 from ascwebhooks.domain import budgets, ids
 from ascwebhooks.domain.explanations import Explanation
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.rules import plain
+from ascwebhooks.domain.timelines import Point, facts
 from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.budget_standings import Detailed, Shown
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
 from ascwebhooks.services.previews import Preview
+from ascwebhooks.services.rules import Held
 
 Row = dict[str, Any]
 
@@ -313,4 +316,57 @@ def budget_details(found: Detailed) -> Row:
             }
             for each in found.history
         ],
+    }
+
+
+def rule(held: Held) -> Row:
+    """Return a rule with the parameters that its kind takes."""
+    found = held.rule
+    return {
+        "id": shown(Kind.RULE, found.id),
+        "tenant_id": held.tenant_id,
+        "name": found.name,
+        "kind": str(found.kind),
+        "severity": str(found.severity),
+        "enabled": found.enabled,
+        "origin": str(held.origin),
+        **plain(found.spec),
+        "created_at": moment(held.created_at),
+        "updated_at": moment(held.updated_at),
+    }
+
+
+def incident(row: Any) -> Row:
+    """Return an incident."""
+    return {
+        "id": shown(Kind.INCIDENT, row.id),
+        "tenant_id": row.tenant_id,
+        "rule_id": shown(Kind.RULE, row.rule_id),
+        "rule_name": row.rule_name,
+        "kind": row.kind,
+        "severity": row.severity,
+        "state": row.phase,
+        "subject": row.subject,
+        "facts": row.facts,
+        "opened_at": moment(row.opened_at),
+        "last_told_at": moment(row.told_at),
+        "repeats": row.repeats,
+        "resolved_at": moment(row.resolved_at),
+        "reason": row.ended,
+    }
+
+
+def usage(point: Point) -> Row:
+    """Return a step of a timeline."""
+    found = facts(point)
+    sent = point.deliveries
+    return {
+        **found,
+        "at": moment(point.at),
+        "deliveries": sent
+        and {
+            "delivered": sent.delivered,
+            "failed": sent.failed,
+            "dead_lettered": sent.dead_lettered,
+        },
     }

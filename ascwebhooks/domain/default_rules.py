@@ -22,9 +22,7 @@ DEFAULTS = {
         _default(2, RuleKind.OUTAGE, "Outage of a provider", Severity.CRITICAL),
         _default(3, RuleKind.RATE_LIMIT, "Rate limits hit"),
         _default(4, RuleKind.FALLBACK, "Fallback to another model"),
-        _default(
-            5, RuleKind.FALLBACK_EXHAUSTED, "No fallback left", Severity.CRITICAL
-        ),
+        _default(5, RuleKind.FALLBACK_EXHAUSTED, "No fallback left", Severity.CRITICAL),
         _default(6, RuleKind.POLICY_SPIKE, "Many policy violations"),
     )
 }

@@ -7,7 +7,7 @@ here, so a decision is the same whoever makes it, however often.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -110,10 +110,9 @@ def _measured(
     known = {each.key: each for each in live}
     room = MAX_INCIDENTS - len(known)
     for key, each in known.items():
-        group = found.get(key) or Measured(each.subject, nothing(rule), {})
+        group = found.get(key) or Measured(each.subject, nothing(rule), {"total": 0})
         step = advance(each.standing, group.reading, rule.terms, now)
-        facts = {**each.facts, **group.facts}
-        yield Decision(each, rule, each.subject, key, facts, step)
+        yield Decision(each, rule, each.subject, key, group.facts, step)
     for key in sorted(found.keys() - known.keys()):
         group = found[key]
         step = advance(None, group.reading, rule.terms, now)
@@ -132,7 +131,10 @@ _SEEN_GRAIN = timedelta(seconds=10)
 
 
 def take_notice(
-    shown: Iterable[Noticed], live: Iterable[Live], now: datetime
+    shown: Iterable[Noticed],
+    live: Iterable[Live],
+    used: Mapping[UUID, int],
+    now: datetime,
 ) -> list[Decision]:
     """Return what signals make of a tenant's incidents.
 
@@ -140,20 +142,21 @@ def take_notice(
 
     Args:
         shown: What the signals show (``noticing.notice``), in the order they came.
-        live: The incidents of these rules that are not resolved.
+        live: Their incidents that are not resolved.
+        used: How many incidents each of these rules has that are not resolved.
         now: PostgreSQL's clock.
     """
     found = {(each.rule_id, each.key): each for each in live}
-    used = Counter(rule_id for rule_id, _ in found)
+    counts = Counter(used)
     last = {(each.rule.id, each.key): each for each in shown}
     made = []
     for name, each in sorted(last.items()):
         there = found.get(name)
-        if there is None and (each.over or used[each.rule.id] >= MAX_INCIDENTS):
+        if there is None and (each.over or counts[each.rule.id] >= MAX_INCIDENTS):
             continue
         if there is not None and there.revision != each.rule.revision:
             continue  # the next evaluation ends it
-        used[each.rule.id] += there is None
+        counts[each.rule.id] += there is None
         before = there.standing if there else None
         if each.over and before is not None:
             step = resolve(before, Ended.RECOVERED, now)

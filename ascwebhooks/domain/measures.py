@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ascwebhooks.domain import usage
-from ascwebhooks.domain.incidents import NOTHING, Reading
+from ascwebhooks.domain.incidents import NOTHING, NoData, Reading
 from ascwebhooks.domain.rules import (
     POLICY_GROUPS,
     USAGE_GROUPS,
@@ -68,7 +68,7 @@ class Windows:
         groups: dict[tuple[str, ...], Tally] = {}
         wanted = rule.spec.group_by or ()
         places = [USAGE_GROUPS.index(each) for each in wanted]
-        for names, tally in self._usage(rule).items():
+        for names, tally in (*self._silent(rule), *self._usage(rule).items()):
             if narrows_to(rule.spec, names):
                 values = tuple(names[place] for place in places)
                 groups.setdefault(values, Tally()).add(tally)
@@ -78,6 +78,13 @@ class Windows:
                 subject = dict(zip(wanted, values, strict=True))
                 found[subject_key(subject)] = Measured(subject, *_read(rule, tally))
         return found
+
+    def _silent(self, rule: Rule) -> list[tuple[Names, Tally]]:
+        """Return what was heard of lately, for a rule that tells of silence."""
+        if rule.spec.no_data is not NoData.ALERT:
+            return []
+        minutes = self._seen.usage.values()
+        return [(names, Tally()) for minute in minutes for names in minute]
 
     def _usage(self, rule: Rule) -> dict[Names, Tally]:
         begins = window_begins(self._now, rule.window)
@@ -130,7 +137,7 @@ def _read(rule: Rule, tally: Tally) -> tuple[Reading, dict[str, Any]]:
 def _errors(tally: Tally) -> tuple[Reading, dict[str, Any]]:
     total, errors = tally.answered, tally.faults
     if not total:
-        return NOTHING, {}
+        return NOTHING, {"total": 0}
     facts = {
         "total": total,
         "errors": errors,
@@ -145,7 +152,7 @@ def _latency(rule: Rule, tally: Tally) -> tuple[Reading, dict[str, Any]]:
     buckets = tally.first_tokens if first else tally.durations
     value = usage.quantile_ms(buckets, rule.spec.quantile or 0.95)
     if value is None:
-        return NOTHING, {}
+        return NOTHING, {"total": 0}
     return Reading(sum(buckets), value), {
         "total": sum(buckets),
         "value_ms": round(value, 1),

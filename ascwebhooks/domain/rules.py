@@ -7,6 +7,7 @@ is the kind's own.  ``DEFAULTS`` hold for every tenant that does not say otherwi
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
@@ -199,15 +200,26 @@ def complete(kind: RuleKind, given: Mapping[str, Any]) -> Spec:
     # No repeating is something that one may want.
     if "repeat_s" in given:
         said["repeat_s"] = given["repeat_s"]
-    for name in ("group_by", "allowed"):
-        if name in said:
-            said[name] = tuple(dict.fromkeys(said[name]))
-    spec = replace(own, **said)
+    spec = replace(own, **_read(said))
     if spec.threshold is not None and spec.resolve_threshold is None:
         share = _RESOLVES_AT.get(kind, 0.5)
         spec = replace(spec, resolve_threshold=spec.threshold * share)
     _check(kind, spec)
     return spec
+
+
+def _read(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by their types."""
+    for name, value in said.items():
+        if name in ("group_by", "allowed") and isinstance(value, list | tuple):
+            said = {**said, name: list(dict.fromkeys(map(str, value)))}
+    for name in said:
+        try:
+            msgspec.convert({name: said[name]}, Spec)
+        except msgspec.ValidationError as error:
+            _refuse(name, f"{error}.")
+    whole = msgspec.convert(said, Spec)
+    return {name: getattr(whole, name) for name in said}
 
 
 def _takes(kind: RuleKind, name: str) -> bool:
@@ -280,8 +292,8 @@ def from_plain(kept: Mapping[str, Any]) -> Spec:
 
 
 @lru_cache(maxsize=4_096)
-def _pattern(text: str) -> Any:
-    return glob(text)
+def _pattern(text: str) -> re.Pattern[str]:
+    return glob(text) if "*" in text else re.compile(re.escape(text) + r"\Z")
 
 
 def fits(text: str | None, pattern: str | None) -> bool:

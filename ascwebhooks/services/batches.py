@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.deliveries import Status
-from ascwebhooks.domain.derived import derived_id
+from ascwebhooks.domain.derived import SOURCE, derived_id
 from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
@@ -269,7 +269,7 @@ class Batch:
             only: The one endpoint that gets it, whoever is subscribed.
         """
         chosen = self._chosen(event) if only is None else Chosen((only,))
-        if not self._is_kept(event.type, chosen):
+        if not self._is_kept(event, chosen):
             return 0
         sealed = self._sealing.seal(
             event.tenant_id,
@@ -294,15 +294,17 @@ class Batch:
         self._fan_out(event, event_id, chosen.endpoints)
         return len(chosen.endpoints)
 
-    def _is_kept(self, event_type: str, chosen: Chosen) -> bool:
+    def _is_kept(self, event: Event, chosen: Chosen) -> bool:
         """Return whether an event gets a row: not a signal that nobody takes.
 
-        There may be 10,000 a second.  A filter that failed says so on the event.
+        There may be 10,000 a second.  What was worked out from them is rare, and no
+        signal whatever its type.  A filter that failed says so on the event.
         """
         return bool(
             chosen.endpoints
             or self._keep_signals
-            or not is_signal(event_type)
+            or event.source == SOURCE
+            or not is_signal(event.type)
             or "failed" in (chosen.not_sent or {})
         )
 

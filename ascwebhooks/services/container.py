@@ -18,6 +18,7 @@ from ascwebhooks.services.events import Events
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
+from ascwebhooks.services.incidents import Incidents
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
@@ -33,6 +34,7 @@ from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.rules import Rules
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.sign_on import SingleSignOn
@@ -41,6 +43,7 @@ from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.usage import Usage
 from ascwebhooks.services.walking import Walking
 
 
@@ -61,6 +64,7 @@ class Services:
     gauges: Gauges
     health: Health
     idempotency: Idempotency
+    incidents: Incidents
     keys: Keys
     maintenance: Maintenance
     metrics: Metrics
@@ -75,6 +79,7 @@ class Services:
     replay_results: ReplayResults
     replays: Replays
     rings: Rings
+    rules: Rules
     secrets: Secrets
     sessions: Sessions
     single_sign_on: SingleSignOn | None
@@ -82,6 +87,7 @@ class Services:
     signatures: Signatures
     subscriptions: Subscriptions
     tenants: Tenants
+    usage: Usage
     walking: Walking
     make_ingestion: Callable[[], Ingestion]
     make_turns: Callable[[str, bool], Turns]

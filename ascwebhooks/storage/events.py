@@ -166,6 +166,17 @@ class EventRepository:
         )
         return self._session.scalars(found).one_or_none() is not None
 
+    def of_source(
+        self, tenant_id: str, source: str, source_ids: Sequence[str]
+    ) -> Sequence[Event]:
+        """Return a tenant's events with these ids of one source, the oldest first."""
+        query = select(Event).where(
+            Event.tenant_id == tenant_id,
+            Event.source == source,
+            Event.source_id.in_(source_ids),
+        )
+        return self._session.scalars(query.order_by(Event.id)).all()
+
     def page(
         self,
         tenant_id: str,

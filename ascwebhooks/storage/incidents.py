@@ -28,8 +28,8 @@ _NAMED = text(
     " CAST(:c1 AS text[])))"
 )
 _OPENED = text(
-    "SELECT to_timestamp(floor(extract(epoch FROM opened_at) / :step) * :step), count(*)"
-    " FROM incident WHERE tenant_id = :tenant AND opened_at >= :since"
+    "SELECT to_timestamp(floor(extract(epoch FROM opened_at) / :step) * :step),"
+    " count(*) FROM incident WHERE tenant_id = :tenant AND opened_at >= :since"
     " AND opened_at < :until GROUP BY 1"
 )
 
@@ -169,8 +169,13 @@ class IncidentRepository:
         query = select(Incident).where(
             Incident.tenant_id == tenant_id, Incident.phase != Phase.PENDING.value
         )
-        wanted = {"phase": state, "kind": kind, "rule_id": rule_id}
-        for name, value in {**wanted, "severity": severity}.items():
+        wanted: dict[str, object] = {
+            "phase": state and str(state),
+            "kind": kind and str(kind),
+            "severity": severity and str(severity),
+            "rule_id": rule_id,
+        }
+        for name, value in wanted.items():
             if value is not None:
                 query = query.where(getattr(Incident, name) == value)
         if since is not None:
@@ -179,7 +184,9 @@ class IncidentRepository:
             query = query.where(Incident.opened_at < until)
         if after is not None:
             query = query.where(Incident.id < after)
-        return self._session.scalars(query.order_by(Incident.id.desc()).limit(limit)).all()
+        return self._session.scalars(
+            query.order_by(Incident.id.desc()).limit(limit)
+        ).all()
 
     def opened(
         self, tenant_id: str, since: datetime, until: datetime, step_s: int

@@ -37,7 +37,8 @@ def _of_counts(statement: str) -> TextClause:
         .replace("{counts}", ", ".join(_SUMMED))
         .replace("{sums}", ", ".join(f"sum({each}) AS {each}" for each in _SUMMED))
         .replace(
-            "{added}", ", ".join(f"{each} = u.{each} + excluded.{each}" for each in _SUMMED)
+            "{added}",
+            ", ".join(f"{each} = u.{each} + excluded.{each}" for each in _SUMMED),
         )
         .replace(
             "{arrays}",

@@ -17,13 +17,16 @@ from ascwebhooks.web.api import (
     endpoints,
     event_types,
     events,
+    incidents,
     keys,
     onboarding,
     portal_links,
     rejected_events,
     replays,
+    rules,
     subscriptions,
     tenants,
+    usage,
 )
 from ascwebhooks.web.api.description import make_api
 
@@ -53,6 +56,9 @@ def create_app(services: Services, settings: Settings) -> Flask:
         deliveries,
         replays,
         rejected_events,
+        rules,
+        incidents,
+        usage,
         portal_links,
         keys,
     ):

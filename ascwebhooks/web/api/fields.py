@@ -156,6 +156,19 @@ class Percent(fields.Field[Decimal]):
             raise ValidationError(str(error)) from error
 
 
+class Number(fields.Float):
+    """A JSON number; neither text nor a boolean."""
+
+    def __init__(self, low: float, high: float, **options: Any) -> None:
+        super().__init__(validate=validate.Range(low, high), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        number: float = super()._deserialize(value, *args, **options)
+        return number
+
+
 class Flag(fields.Boolean):
     """A JSON boolean; neither text nor a number, 0 and 1 among them."""
 

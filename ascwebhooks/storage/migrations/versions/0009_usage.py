@@ -12,9 +12,8 @@ branch_labels = None
 depends_on = None
 
 _MOMENT = sa.DateTime(timezone=True)
-_STATUSES = (
-    "none 400 401 403 404 408 413 422 429 500 502 503 504 529 other".split()
-)
+_CODES = (400, 401, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529)
+_STATUSES = ("none", *_CODES, "other")
 _BUCKETS = 16
 _COUNTS = [
     *("completed", "failed", "blocked", "denials", "fallbacks", "rate_limited"),
@@ -29,9 +28,7 @@ def upgrade() -> None:
     _usage()
     op.create_table(
         "trigger_rule",
-        sa.Column(
-            "tenant_id", sa.Text(), sa.ForeignKey("tenant.id"), primary_key=True
-        ),
+        sa.Column("tenant_id", sa.Text(), sa.ForeignKey("tenant.id"), primary_key=True),
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
