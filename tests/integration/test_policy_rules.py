@@ -1,0 +1,224 @@
+"""What single signals show to rules: told at once, once, and not once a request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Thread
+
+import pytest
+
+from ascwebhooks.domain.rules import MAX_INCIDENTS, RuleKind
+from tests.integration.traffic import failed, signal, told, types
+
+TENANT = "acme"
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def pipeline(make_pipeline):
+    """Services with one tenant that has the rules a test gives it, and no others."""
+    # With connections for twenty threads at once.
+    made = make_pipeline(default_rules=False, deliver_threads=24)
+    made.services.tenants.create(TENANT)
+    return made
+
+
+@pytest.fixture
+def rule(pipeline):
+    def rule(kind, **given):
+        return pipeline.services.rules.create(TENANT, name="one", kind=kind, **given)
+
+    return rule
+
+
+@pytest.fixture
+def evaluate(pipeline):
+    return pipeline.services.incidents.evaluate
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def incidents(pipeline):
+    return pipeline.services.incidents.page(TENANT, after=None, limit=200)
+
+
+def test_a_fallback_is_told_in_the_transaction_of_its_signal(pipeline, rule):
+    rule(RuleKind.FALLBACK)
+    endpoint_id = pipeline.endpoint(event_types=["route.*"])
+    pipeline.accept(signal(model="claude", fallback_from="gpt-4o"))
+    pipeline.accept(signal(model="claude", fallback_from="gpt-4o"))
+
+    ((type, data),) = told(pipeline)
+    assert type == "route.fallback_triggered"
+    assert (data["from_model"], data["to_model"]) == ("gpt-4o", "claude")
+    assert data["scope"]["team_id"] == "search"
+    assert pipeline.one("SELECT endpoint_id FROM delivery") == endpoint_id
+
+
+def test_twenty_at_once_tell_it_once(pipeline, rule):
+    rule(RuleKind.FALLBACK)
+    pipeline.accept(signal())  # makes the day's data key
+    barrier, errors = Barrier(20), []
+    raws = [signal(model="claude", fallback_from="gpt-4o") for _ in range(20)]
+
+    def run(raw):
+        barrier.wait()
+        try:
+            pipeline.accept(raw)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [Thread(target=run, args=[each]) for each in raws]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert errors == []
+    assert types(pipeline) == ["route.fallback_triggered"]
+    assert pipeline.one("SELECT sum(fallbacks) FROM usage") == 20
+
+
+def test_it_is_told_again_only_after_its_interval_and_over_when_it_is_quiet(
+    pipeline, rule, evaluate
+):
+    rule(RuleKind.FALLBACK, repeat_s=60, quiet_s=120)
+    pipeline.accept(signal(model="claude", fallback_from="gpt-4o"))
+    pipeline.do("UPDATE incident SET told_at = told_at - interval '61 s'")
+    pipeline.accept(signal(model="claude", fallback_from="gpt-4o"))
+    assert [data["repeat"] for _, data in told(pipeline)] == [0, 1]
+    evaluate(now() + 100 * SECOND)
+    assert incidents(pipeline)[0].phase == "open"
+    evaluate(now() + 130 * SECOND)
+    assert (incidents(pipeline)[0].phase, incidents(pipeline)[0].ended) == (
+        "resolved",
+        "quiet",
+    )
+    assert len(told(pipeline)) == 2, "nobody is told that nothing happened"
+
+
+def test_a_fallback_that_fails_for_good_is_told_after_a_grace(pipeline, rule, evaluate):
+    rule(RuleKind.FALLBACK_EXHAUSTED)
+    pipeline.accept(failed(model="claude", fallback_from="gpt-4o"))
+    evaluate(now() + 5 * SECOND)
+    assert types(pipeline) == []
+    evaluate(now() + 11 * SECOND)
+    assert types(pipeline) == ["route.fallback_exhausted"]
+    pipeline.accept(signal(model="mistral", fallback_from="gpt-4o"))
+    assert incidents(pipeline)[0].ended == "recovered"
+
+
+def test_a_fallback_that_is_answered_by_the_next_is_not_exhausted(
+    pipeline, rule, evaluate
+):
+    rule(RuleKind.FALLBACK_EXHAUSTED)
+    pipeline.accept(failed(model="claude", fallback_from="gpt-4o"))
+    pipeline.accept(signal(model="mistral", fallback_from="gpt-4o"))
+    evaluate(now() + 11 * SECOND)
+    assert types(pipeline) == []
+
+
+def test_a_model_that_is_not_approved_is_told_once_for_all_its_requests(pipeline, rule):
+    rule(RuleKind.APPROVED_MODELS, allowed=["gpt-4o*", "claude-*"])
+    pipeline.accept(*[signal(model="openai/gpt-4o-mini") for _ in range(5)])
+    pipeline.accept(*[signal(model="openai/o3", scope={"key_id": "k1"})])
+    pipeline.accept(*[signal(model="openai/o3", scope={"key_id": "k2"})] * 3)
+
+    ((type, data),) = told(pipeline)
+    assert type == "model.access_denied"
+    assert (data["model"], data["key_id"]) == ("openai/o3", "k1")
+
+
+def test_a_region_that_is_not_allowed_is_told_once_for_each_region(pipeline, rule):
+    """Where a tenant's endpoints may be served is another matter."""
+    pipeline.services.tenants.change(TENANT, {"allowed_regions": ["default", "us-1"]})
+    rule(RuleKind.ALLOWED_REGIONS, allowed=["eu-*"])
+    for region in ("eu-west", "us-1", "us-1", "ap-1"):
+        pipeline.accept(signal(region=region), signal(region=region))
+    assert [data["requested_region"] for _, data in told(pipeline)] == ["us-1", "ap-1"]
+    assert types(pipeline) == ["residency.violation_blocked"] * 2
+    assert told(pipeline)[0][1]["allowed_regions"] == ["eu-*"]
+
+
+def test_many_names_do_not_make_many_incidents(pipeline, rule):
+    rule(RuleKind.APPROVED_MODELS, allowed=["gpt-*"])
+    for part in range(3):
+        pipeline.accept(*[signal(model=f"m-{part}-{n}") for n in range(60)])
+    assert len(types(pipeline)) == MAX_INCIDENTS
+
+
+def test_violations_pass_through_and_many_of_them_are_one_incident(
+    pipeline, rule, evaluate
+):
+    rule(RuleKind.POLICY_SPIKE, threshold=5, window_s=60)
+    pipeline.endpoint(event_types=["policy.*"])
+    at = now() - 10 * MINUTE
+
+    def violated(team):
+        return signal(
+            at,
+            "policy.violation_blocked",
+            policy_id="pii",
+            severity="critical",
+            scope={"team_id": team},
+        )
+
+    pipeline.accept(*[violated("a") for _ in range(6)], *[violated("b")] * 4)
+    for seconds in range(0, 60, 5):
+        evaluate(at + seconds * SECOND)
+    evaluate(at + 5 * MINUTE)
+
+    (_, data), (_, over) = told(pipeline)
+    assert types(pipeline) == ["policy.spike_started", "policy.spike_resolved"]
+    assert (data["policy_id"], data["scope"], data["total"]) == (
+        "pii",
+        {"team_id": "a"},
+        6,
+    )
+    assert over["reason"] == "recovered"
+    sent = pipeline.rows(
+        "SELECT event_type, count(*) AS n FROM delivery GROUP BY 1 ORDER BY 1"
+    )
+    assert [tuple(each) for each in sent] == [
+        ("policy.spike_resolved", 1),
+        ("policy.spike_started", 1),
+        ("policy.violation_blocked", 7),
+    ]
+
+
+def test_what_is_told_is_kept_although_nobody_takes_it(pipeline, rule):
+    """Types such as ``model.access_denied`` are signals too, if a gateway sends them."""
+    rule(RuleKind.APPROVED_MODELS, allowed=["x"])
+    pipeline.accept(signal(model="y"))
+    (incident,) = incidents(pipeline)
+    shown = pipeline.services.incidents.get(TENANT, incident.id)
+    assert [each.type for each in shown.events] == ["model.access_denied"]
+
+
+def test_a_change_of_a_rule_counts_from_the_next_signal_on(pipeline, rule):
+    made = rule(RuleKind.APPROVED_MODELS, allowed=["gpt-4o"])
+    pipeline.accept(signal(model="gpt-4o"))
+    pipeline.services.rules.change(TENANT, made.id, {"allowed": ["claude"]})
+    pipeline.accept(signal(model="gpt-4o"))
+    assert types(pipeline) == ["model.access_denied"]
+    pipeline.services.rules.delete(TENANT, made.id)
+    pipeline.accept(signal(model="other"))
+    assert types(pipeline) == ["model.access_denied"]
+
+
+def test_what_holds_by_default_needs_no_configuration(make_pipeline):
+    pipeline = make_pipeline()
+    pipeline.services.tenants.create(TENANT)
+    at = now()
+    pipeline.accept(*[failed(at, fallback_from="gpt-4o") for _ in range(40)])
+    pipeline.accept(*[failed(at, 429, model="b") for _ in range(10)])
+    pipeline.services.incidents.evaluate(at + 20 * SECOND)
+    assert sorted(types(pipeline)) == [
+        "provider.error_rate_high",
+        "provider.outage_started",
+        "rate_limit.exceeded",
+        "route.fallback_exhausted",
+        "route.fallback_triggered",
+    ]
