@@ -59,13 +59,15 @@ def incident_event(
     type = types.resolved if tell is Tell.RESOLVED else types.opened
     if type is None:
         return None
+    # What is not known is left out.
+    data = _data(incident_id, decision, standing)
     event = derived(
         type,
         id=event_id(incident_id, tell, standing.repeats),
         tenant_id=tenant_id,
         at=_at(tell, standing),
         subject="/".join(each or "-" for each in decision.subject.values()),
-        data=_data(incident_id, decision, standing),
+        data={name: value for name, value in data.items() if value is not None},
     )
     return replace(event, severitytext=str(told_by.severity))
 

@@ -22,6 +22,7 @@ from ascwebhooks.domain.keys import ALLOWED, Permission, Role
 from ascwebhooks.domain.people import ROLES, Grant
 from ascwebhooks.web import access as api_access
 from ascwebhooks.web.admin import access as page_access
+from tests.integration.traffic import signal
 
 OURS, FOREIGN = "acme", "globex"
 PASSWORD = "correct horse battery"
@@ -45,6 +46,8 @@ KINDS = {
     "attempt_id": Kind.ATTEMPT,
     "rejected_id": Kind.REJECTED_EVENT,
     "replay_id": Kind.REPLAY,
+    "rule_id": Kind.RULE,
+    "incident_id": Kind.INCIDENT,
     "key_id": Kind.API_KEY,
     "user_id": Kind.USER,
 }
@@ -107,6 +110,8 @@ def world(api, event):
         tags = {"tenantid": tenant_id, "source": f"/gateways/{tenant_id}"}
         api.publish(event(**tags), event(**{**tags, "type": ...}))
         delivery = first(api, tenant_id, "deliveries")
+        api.publish(signal(tenantid=tenant_id, fallback_from="gpt-4o"))
+        rule = {"name": "one", "kind": "error_rate"}
         key, _ = pipeline.services.keys.create(Role.VIEWER, tenant_id=tenant_id)
         person = pipeline.services.people.create(
             f"somebody-of-{tenant_id}", grants=[Grant(Role.VIEWER, tenant_id)]
@@ -128,6 +133,8 @@ def world(api, event):
             "delivery_id": delivery,
             "rejected_id": first(api, tenant_id, "rejected-events"),
             "replay_id": replay,
+            "rule_id": api.post(f"/tenants/{tenant_id}/rules", rule).json["id"],
+            "incident_id": first(api, tenant_id, "incidents"),
             "attempt_id": ids.show(Kind.ATTEMPT, uuid4()),
             "key_id": ids.show(Kind.API_KEY, key.id),
             "user_id": ids.show(Kind.USER, person.id),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 
@@ -40,29 +41,19 @@ def test_signals_of_many_batches_add_up_to_the_last_digit(pipeline, now):
 
 
 def test_two_workers_add_to_the_same_rows_without_a_deadlock(pipeline, now):
-    barrier, errors = Barrier(4), []
+    barrier = Barrier(4)
 
     def batch(worker):
         models = [f"m{(n + worker) % 7}" for n in range(21)]
         return [signal(now - (n % 3) * MINUTE, model=m) for n, m in enumerate(models)]
 
     def run(batches):
-        barrier.wait()
-        try:
-            for each in batches:
-                pipeline.accept(*each)
-        except Exception as error:
-            errors.append(error)
+        barrier.wait(10)
+        for each in batches:
+            pipeline.accept(*each)
 
-    threads = [
-        Thread(target=run, args=[[batch(worker) for _ in range(5)]])
-        for worker in range(4)
-    ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(60)
-    assert errors == []
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, [[batch(n) for _ in range(5)] for n in range(4)]))
     assert pipeline.one("SELECT sum(completed) FROM usage") == 4 * 5 * 21
     assert spent(pipeline) == Decimal("0.42")
 

@@ -7,7 +7,10 @@ import json
 from datetime import datetime
 from typing import Any
 
+import jsonschema
+
 from ascwebhooks.domain import events
+from ascwebhooks.domain.event_types import CATALOGUE
 from tests.integration.pipeline import Pipeline, event
 
 _numbers = itertools.count(1)
@@ -47,7 +50,17 @@ def told(pipeline: Pipeline, tenant_id: str = "acme") -> list[tuple[str, dict]]:
         tenant=tenant_id,
     )
     opened = [pipeline.services.events.get(tenant_id, row.id) for row in rows]
-    return [(each.event.type, json.loads(each.data)) for each in opened]
+    return [_checked(each.event.type, json.loads(each.data)) for each in opened]
+
+
+def _checked(type: str, data: dict) -> tuple[str, dict]:
+    """Return what was told, once it keeps to the catalogue."""
+    schema = CATALOGUE[type].schema
+    jsonschema.Draft202012Validator(
+        {**schema, "additionalProperties": False},
+        format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+    ).validate(data)
+    return type, data
 
 
 def types(pipeline: Pipeline, tenant_id: str = "acme") -> list[str]:
