@@ -261,7 +261,11 @@ class Parts:
             sealing,
             os.urandom,
             Triggers(
-                [Charging(), UsageObserver(), RuleObserver(os.urandom, defaults=defaults)]
+                [
+                    Charging(),
+                    UsageObserver(),
+                    RuleObserver(os.urandom, defaults=defaults),
+                ]
             ),
             keep_signals=settings.keep_signals == "all",
         )
