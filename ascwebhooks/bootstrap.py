@@ -328,7 +328,7 @@ class Parts:
             ),
             incidents=Incidents(
                 uow,
-                Deriving(writing, ring=rings.ring, metrics=metrics).derive,
+                deriving.derive,
                 os.urandom,
                 defaults=defaults,
             ),

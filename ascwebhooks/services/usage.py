@@ -74,7 +74,7 @@ class Usage:
             pieces = [Piece(*row) for row in rows]
             if group_by:
                 return Timeline(along, group_by, grouped(along, pieces))
-            alerts = uow.incidents.opened(*span, step_s)
+            alerts = uow.incidents.alerts(*span, step_s)
             sent = self._deliveries(uow, *span)
         return Timeline(along, group_by, whole(along, pieces, alerts, sent))
 

@@ -27,10 +27,14 @@ _NAMED = text(
     "(rule_id, subject_key) IN (SELECT * FROM unnest(CAST(:c0 AS uuid[]),"
     " CAST(:c1 AS text[])))"
 )
-_OPENED = text(
-    "SELECT to_timestamp(floor(extract(epoch FROM opened_at) / :step) * :step),"
-    " count(*) FROM incident WHERE tenant_id = :tenant AND opened_at >= :since"
-    " AND opened_at < :until GROUP BY 1"
+# Incidents that opened, and lines of budgets that were crossed.
+_ALERTS = text(
+    "WITH alert AS (SELECT opened_at AS at FROM incident WHERE tenant_id = :tenant"
+    " AND opened_at >= :since AND opened_at < :until"
+    " UNION ALL SELECT fired_at FROM budget_alert WHERE tenant_id = :tenant"
+    " AND fired_at >= :since AND fired_at < :until)"
+    " SELECT to_timestamp(floor(extract(epoch FROM at) / :step) * :step), count(*)"
+    " FROM alert GROUP BY 1"
 )
 
 
@@ -188,12 +192,15 @@ class IncidentRepository:
             query.order_by(Incident.id.desc()).limit(limit)
         ).all()
 
-    def opened(
+    def alerts(
         self, tenant_id: str, since: datetime, until: datetime, step_s: int
     ) -> dict[datetime, int]:
-        """Return how many opened, by when the step of ``step_s`` seconds began."""
+        """Return how many alerts there were, by when their step of ``step_s`` began.
+
+        An alert is an incident that opened, or a budget's line that was crossed.
+        """
         given = {"tenant": tenant_id, "since": since, "until": until, "step": step_s}
-        return {row[0]: row[1] for row in self._session.execute(_OPENED, given)}
+        return {row[0]: row[1] for row in self._session.execute(_ALERTS, given)}
 
     def forget(self, now: datetime, older_than: timedelta) -> int:
         """Delete what resolved longer ago than this; return how many."""

@@ -87,7 +87,8 @@ class UsagePointSchema(Answer):
     time_to_first_token_p50_ms = fields.Float(allow_none=True)
     time_to_first_token_p95_ms = fields.Float(allow_none=True)
     alerts = fields.Integer(
-        allow_none=True, metadata={"description": "Incidents that opened."}
+        allow_none=True,
+        metadata={"description": "Incidents that opened, budgets' lines crossed."},
     )
     deliveries = fields.Nested(DeliveriesSchema, allow_none=True)
 
