@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
+from sqlalchemy import text
 
 from ascwebhooks.domain.rules import MAX_INCIDENTS, RuleKind
 from tests.integration.traffic import failed, signal, told, types
+from tests.waiting import wait_until
 
 TENANT = "acme"
 MINUTE = timedelta(minutes=1)
@@ -63,7 +65,11 @@ def test_twenty_at_once_tell_it_once(pipeline, rule):
     rule(RuleKind.FALLBACK)
     pipeline.accept(signal())  # makes the day's data key
     barrier = Barrier(20)
-    raws = [signal(model="claude", fallback_from="gpt-4o") for _ in range(20)]
+    # In rows of usage of their own, at which nobody waits for anybody.
+    raws = [
+        signal(model="claude", fallback_from="gpt-4o", region=f"r{n}")
+        for n in range(20)
+    ]
 
     def run(raw):
         barrier.wait(10)
@@ -73,6 +79,21 @@ def test_twenty_at_once_tell_it_once(pipeline, rule):
         list(pool.map(run, raws))
     assert types(pipeline) == ["route.fallback_triggered"]
     assert pipeline.one("SELECT sum(fallbacks) FROM usage") == 20
+
+
+def test_whoever_waited_for_another_to_tell_tells_nothing_again(pipeline, rule):
+    """What is decided without a lock is decided again behind it."""
+    rule(RuleKind.FALLBACK, repeat_s=60)
+    pipeline.accept(signal(model="claude", fallback_from="gpt-4o"))
+    pipeline.do("UPDATE incident SET told_at = told_at - interval '61 s'")
+    again = signal(model="claude", fallback_from="gpt-4o", region="eu")
+    with ThreadPoolExecutor(1) as pool, pipeline.engine.connect() as other:
+        other.execute(text("UPDATE incident SET told_at = now(), repeats = 1"))
+        accepted = pool.submit(pipeline.accept, again)
+        wait_until(pipeline.waiting_for_a_lock, 10, "it waits for the incident")
+        other.commit()
+        accepted.result(10)
+    assert [data["repeat"] for _, data in told(pipeline)] == [0]
 
 
 def test_it_is_told_again_only_after_its_interval_and_over_when_it_is_quiet(

@@ -132,6 +132,21 @@ def test_a_window_is_never_shorter_than_asked_for():
     assert found.reading.total == 1
 
 
+def test_what_is_ahead_of_its_time_counts_when_that_has_come():
+    one = rule("error_rate", group_by=[])
+    given = Seen({NOW + MINUTE: {("", "m", "", ""): Tally()}}, {})
+    assert Windows(given, NOW).measured(one) == {}
+    assert len(Windows(given, NOW + MINUTE).measured(one)) == 1
+
+
+def test_a_signal_leaves_an_incident_of_another_revision_alone():
+    one = rule("approved_models", allowed=["x"])
+    shown = list(notice([one], completed("y")))
+    standing = Standing(Phase.OPEN, NOW, NOW, NOW, NOW - 3000 * MINUTE)
+    live = live_of(one, standing, shown[0].subject, shown[0].key, revision="before")
+    assert take_notice(shown, [live], {}, NOW) == []
+
+
 def test_latency_is_of_what_was_answered():
     slow = [completed(duration_ms=9_000) for _ in range(20)]
     quick = [failed(duration_ms=1) for _ in range(80)]
