@@ -107,15 +107,15 @@ def _aged(rule: Rule, live: Iterable[Live], now: datetime) -> Iterator[Decision]
 def _measured(
     rule: Rule, live: Iterable[Live], found: dict[str, Measured], now: datetime
 ) -> Iterator[Decision]:
-    known = {each.key: each for each in live}
+    terms, known = rule.terms, {each.key: each for each in live}
     room = MAX_INCIDENTS - len(known)
     for key, each in known.items():
         group = found.get(key) or Measured(each.subject, nothing(rule), {"total": 0})
-        step = advance(each.standing, group.reading, rule.terms, now)
+        step = advance(each.standing, group.reading, terms, now)
         yield Decision(each, rule, each.subject, key, group.facts, step)
     for key in sorted(found.keys() - known.keys()):
         group = found[key]
-        step = advance(None, group.reading, rule.terms, now)
+        step = advance(None, group.reading, terms, now)
         if step.standing is not None and room > 0:
             room -= 1
             yield Decision(None, rule, group.subject, key, group.facts, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from ascwebhooks.domain.usage import Tally, window_begins
 from ascwebhooks.domain.violations import ViolationKey
 
 Names = tuple[str, str, str, str]
+_Group = TypeVar("_Group", bound=tuple[str, ...])
 _encode = msgspec.json.Encoder(order="sorted").encode
 _COUNTED = frozenset({RuleKind.RATE_LIMIT, RuleKind.POLICY_SPIKE})
 
@@ -60,29 +61,38 @@ class Windows:
         self._seen = seen
         self._now = now
         self._sums: dict[datetime, dict[Names, Tally]] = {}
+        self._grouped: dict[object, dict[tuple[str, ...], Tally]] = {}
 
     def measured(self, rule: Rule) -> dict[str, Measured]:
         """Return what a rule sees, by ``subject_key``; a group of nobody is none."""
         if rule.kind is RuleKind.POLICY_SPIKE:
             return self._violations(rule)
-        groups: dict[tuple[str, ...], Tally] = {}
-        wanted = rule.spec.group_by or ()
-        places = [USAGE_GROUPS.index(each) for each in wanted]
-        for names, tally in (*self._silent(rule), *self._usage(rule).items()):
-            if narrows_to(rule.spec, names):
-                values = tuple(names[place] for place in places)
-                groups.setdefault(values, Tally()).add(tally)
-        found = {}
-        for values, tally in groups.items():
+        wanted, found = rule.spec.group_by or (), {}
+        for values, tally in self._groups(rule).items():
             if any(values) or not wanted:
                 subject = dict(zip(wanted, values, strict=True))
                 found[subject_key(subject)] = Measured(subject, *_read(rule, tally))
         return found
 
-    def _silent(self, rule: Rule) -> list[tuple[Names, Tally]]:
+    def _groups(self, rule: Rule) -> dict[tuple[str, ...], Tally]:
+        """Return what a rule's window comes to by group, for others like it too."""
+        spec = rule.spec
+        silent = spec.no_data is NoData.ALERT
+        narrow = (spec.provider, spec.model, spec.region, spec.deployment)
+        alike = (spec.window_s, spec.group_by, narrow, silent)
+        if alike in self._grouped:
+            return self._grouped[alike]
+        places = [USAGE_GROUPS.index(each) for each in spec.group_by or ()]
+        rows = self._usage(rule).items()
+        found = _summed(
+            (tuple([names[place] for place in places]), tally)
+            for names, tally in ((*self._silent(), *rows) if silent else rows)
+            if narrows_to(spec, names)
+        )
+        return self._grouped.setdefault(alike, found)
+
+    def _silent(self) -> list[tuple[Names, Tally]]:
         """Return what was heard of lately, for a rule that tells of silence."""
-        if rule.spec.no_data is not NoData.ALERT:
-            return []
         minutes = self._seen.usage.values()
         return [(names, Tally()) for minute in minutes for names in minute]
 
@@ -115,10 +125,13 @@ class Windows:
         return found
 
 
-def _summed(rows: Iterable[tuple[Names, Tally]]) -> dict[Names, Tally]:
-    found: dict[Names, Tally] = {}
-    for names, tally in rows:
-        found.setdefault(names, Tally()).add(tally)
+def _summed(rows: Iterable[tuple[_Group, Tally]]) -> dict[_Group, Tally]:
+    found: dict[_Group, Tally] = {}
+    for group, tally in rows:
+        if group in found:
+            found[group].add(tally)
+        else:
+            found[group] = Tally(tally.counts, tally.spend)
     return found
 
 

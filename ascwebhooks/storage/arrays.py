@@ -7,12 +7,18 @@ one array literal: psycopg2 would adapt each by itself at several times the cost
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from uuid import UUID
 
 
 def uuids(values: Iterable[UUID]) -> str:
     """Return ids as PostgreSQL's literal of a ``uuid[]``."""
     return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"
+
+
+def numbers(values: Iterable[int | Decimal]) -> str:
+    """Return numbers as PostgreSQL's literal of an array of them."""
+    return "{" + ",".join([str(value) for value in values]) + "}"
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> dict[str, object]:
