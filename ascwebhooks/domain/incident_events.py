@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from ascwebhooks.domain import ids
+from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.derived import derived
 from ascwebhooks.domain.evaluations import Decision
 from ascwebhooks.domain.events import Event
@@ -66,7 +66,7 @@ def incident_event(
         id=event_id(incident_id, tell, standing.repeats),
         tenant_id=tenant_id,
         at=_at(tell, standing),
-        subject="/".join(each or "-" for each in decision.subject.values()),
+        subject=_subject(decision.subject),
         data={name: value for name, value in data.items() if value is not None},
     )
     return replace(event, severitytext=str(told_by.severity))
@@ -97,6 +97,16 @@ def subject_fields(subject: Mapping[str, str]) -> dict[str, Any]:
     if "team" in subject:
         fields["scope"] = {"team_id": subject["team"] or None}
     return fields
+
+
+def _subject(subject: Mapping[str, str]) -> str:
+    """Return what an incident is about as an attribute of an event can say it.
+
+    Names come from a gateway's data, in which anything may stand.
+    """
+    text = "/".join(each or "-" for each in subject.values())
+    shown = "".join(each if each.isprintable() else "?" for each in text)
+    return shown[: events.MAX_ATTRIBUTE_CHARACTERS["subject"]]
 
 
 def _at(tell: Tell, standing: Standing) -> datetime:

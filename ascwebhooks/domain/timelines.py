@@ -21,6 +21,7 @@ _COUNTS = (
 )
 #: So many steps there are at most, and so many groups; the rest are put together.
 MOST_STEPS = 1_500
+MOST_STEPS_OF_GROUPS = 300
 MOST_GROUPS = 20
 
 
@@ -42,13 +43,14 @@ class Axis(NamedTuple):
         return [self.begins + n * step for n in range(count // step)]
 
 
-def axis(since: datetime, until: datetime, step_s: int) -> Axis:
+def axis(since: datetime, until: datetime, step_s: int, most: int = MOST_STEPS) -> Axis:
     """Return whole steps that hold what is asked for.
 
     Args:
         since: From then on.
         until: Before then.
         step_s: How long a step is, in seconds: whole minutes.
+        most: How many steps there may be.
 
     Raises:
         InvalidInput: If it ends before it begins, or has too many steps.
@@ -57,9 +59,9 @@ def axis(since: datetime, until: datetime, step_s: int) -> Axis:
         raise InvalidInput("step: a number of whole minutes.", field="step")
     if since >= until:
         raise InvalidInput("from: it is before to.", field="from")
-    if (until - since).total_seconds() / step_s > MOST_STEPS:
+    if (until - since).total_seconds() / step_s > most:
         raise InvalidInput(
-            f"step: more than {MOST_STEPS} of them; take longer ones.", field="step"
+            f"step: more than {most} of them; take longer ones.", field="step"
         )
     begins = Axis(since, until, step_s).floor(since)
     ends = Axis(since, until, step_s).floor(until - timedelta(microseconds=1))

@@ -28,7 +28,7 @@ from ascwebhooks.domain.incidents import NoData
 from ascwebhooks.domain.measures import Seen
 from ascwebhooks.domain.rules import MAX_WINDOW_S, Rule
 from ascwebhooks.domain.usage import window_begins
-from ascwebhooks.errors import NotFound, Unavailable
+from ascwebhooks.errors import NotFound
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Event as EventRow
 from ascwebhooks.storage.trigger_tables import Incident
@@ -82,18 +82,7 @@ class Incidents:
         Raises:
             Unavailable: If the database is away; nothing is lost by it.
         """
-        changed = 0
-        for tenant_id in self._due(now):
-            try:
-                changed += self._evaluate(tenant_id, now)
-            except Unavailable:
-                raise
-            except ValueError as error:
-                # A rule that cannot be read must not keep others' from being.
-                log.error(
-                    "tenant_not_evaluated", tenant_id=tenant_id, error=repr(error)
-                )
-        return changed
+        return sum(self._evaluate(each, now) for each in self._due(now))
 
     def get(self, tenant_id: str, incident_id: UUID) -> Told:
         """Return an incident with its events.

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ascwebhooks.domain.statistics import Grain, Tally
-from ascwebhooks.domain.timelines import Axis, Piece, Point, axis, grouped, whole
+from ascwebhooks.domain.timelines import (
+    MOST_STEPS,
+    MOST_STEPS_OF_GROUPS,
+    Axis,
+    Piece,
+    Point,
+    axis,
+    grouped,
+    whole,
+)
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.rollups import ALL_ENDPOINTS
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -66,7 +75,8 @@ class Usage:
             NotFound: If there is no such tenant.
             InvalidInput: If these are not times and steps that can be shown.
         """
-        along = axis(since, until, step_s)
+        most = MOST_STEPS_OF_GROUPS if group_by else MOST_STEPS
+        along = axis(since, until, step_s, most)
         span = (tenant_id, along.begins, along.ends)
         with self._uow() as uow:
             find_tenant(uow, tenant_id)

@@ -202,6 +202,11 @@ class IncidentRepository:
         given = {"tenant": tenant_id, "since": since, "until": until, "step": step_s}
         return {row[0]: row[1] for row in self._session.execute(_ALERTS, given)}
 
+    def drop_live(self, tenant_id: str) -> None:
+        """Delete what is not resolved of a tenant that is gone: nobody can be told."""
+        gone = delete(Incident).where(Incident.tenant_id == tenant_id, _LIVE)
+        self._session.execute(gone)
+
     def forget(self, now: datetime, older_than: timedelta) -> int:
         """Delete what resolved longer ago than this; return how many."""
         gone = delete(Incident).where(Incident.resolved_at < now - older_than)

@@ -20,7 +20,8 @@ EVENTS = 20_000
 LIMIT_REQUESTS = 40_000
 LATENCY_S = 20
 RATES = (50, 200)
-BUDGETS = (1, 10, 100)
+#: How many budgets signals charge, and how many rules of its own a tenant has.
+TRIGGERS = ((1, 0), (10, 0), (100, 0), (100, 20))
 _WARM_EVENTS = 1_000
 _TIMEOUT_S = 120.0
 _POLL_S = 0.01
@@ -268,13 +269,17 @@ def _check(product: Product, name: str, total: int, sent: int, count: int) -> No
 
 
 def triggers(ground: Ground) -> Result:
-    """Accept signals of a tenant with 1, 10 and 100 budgets, beside delivery."""
+    """Accept signals of a tenant with budgets and rules, beside delivery.
+
+    The rules that hold by default are there each time.
+    """
     result = Result({})
-    for count in BUDGETS:
-        name = f"triggers_{count}"
+    for count, rules in TRIGGERS:
+        name = f"triggers_{count}" + (f"_rules_{rules}" if rules else "")
         ground.say(f"{name}: starting workers")
         with ground.bench.product(ground.crew) as product:
             product.budgets(count, ground.nginx.url("b"))
+            product.rules(rules)
             _signals(ground, product, "warm", _WARM_EVENTS)
             product.query("CHECKPOINT")
             ground.say(f"{name}: {EVENTS} signals")
@@ -283,7 +288,7 @@ def triggers(ground: Ground) -> Result:
             ground.spies.statements(name, product)
             _check_charges(product, count)
             result.figures[name] = rate
-            result.cpu_s |= {f"{count} {key}": value for key, value in used.items()}
+            result.cpu_s |= {f"{name} {key}": value for key, value in used.items()}
             result.remarks += product.complaints()
     return result
 

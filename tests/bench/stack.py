@@ -28,6 +28,7 @@ from sqlalchemy import Engine
 from ascwebhooks import logs
 from ascwebhooks.bootstrap import Parts
 from ascwebhooks.domain.budgets import ScopeType
+from ascwebhooks.domain.rules import RuleKind
 from ascwebhooks.embedded.engines import Engines, of_home
 from ascwebhooks.embedded.postgres import Postgres
 from ascwebhooks.embedded.processes import Program, spawn, stop
@@ -101,6 +102,13 @@ def bench() -> Iterator[Bench]:
             yield Bench(folder, engines)
 
 
+#: Half of them look at each signal, half at windows.
+_RULES: tuple[tuple[RuleKind, dict[str, Any]], ...] = (
+    (RuleKind.APPROVED_MODELS, {"allowed": ["claude-*", "gpt-4*"]}),
+    (RuleKind.ERROR_RATE, {"threshold": 0.9, "window_s": 600}),
+    (RuleKind.ALLOWED_REGIONS, {"allowed": ["eu-*"]}),
+    (RuleKind.LATENCY, {"threshold": 60_000, "window_s": 900}),
+)
 _SCOPES = (
     (ScopeType.TENANT, None),
     (ScopeType.ORG, "acme"),
@@ -176,6 +184,14 @@ class Product:
                 limit=Decimal("0.05"),
                 currency="USD",
                 period=period,
+            )
+
+    def rules(self, count: int) -> None:
+        """Give that tenant so many rules, of which none ever opens."""
+        for number in range(count):
+            kind, given = _RULES[number % len(_RULES)]
+            self.services.rules.create(
+                events.tenant(0), name=f"rule {number}", kind=kind, **given
             )
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

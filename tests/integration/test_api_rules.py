@@ -201,6 +201,7 @@ def test_usage_is_told_step_by_step(api, now):
         "from=2026-01-01T00:00:00Z&to=2026-03-01T00:00:00Z",
         "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&step=90",
         "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&step=3600&group_by=team",
+        "from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&step=60&group_by=model",
     ],
 )
 def test_a_span_that_cannot_be_shown_is_422(api, query):

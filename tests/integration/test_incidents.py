@@ -338,6 +338,35 @@ def test_refusals_for_the_rate_are_told_once_while_they_last(
     assert (incident.phase, incident.ended) == ("resolved", "recovered")
 
 
+def test_of_a_tenant_that_is_gone_nothing_stays_open(pipeline, rule, evaluate, then):
+    rule()
+    outage(pipeline, then)
+    evaluate(then)
+    pipeline.services.tenants.delete(TENANT)
+    assert evaluate(then + 5 * SECOND) == 0
+    assert pipeline.one("SELECT count(*) FROM incident") == 0
+
+
+def test_names_that_no_attribute_can_hold_are_told_all_the_same(
+    pipeline, rule, evaluate, then
+):
+    rule(group_by=["provider", "model", "region", "deployment"])
+    names = {
+        "provider": "a\nb\x07",
+        "model": "m" * 300,
+        "region": "r" * 300,
+        "deployment_id": "d" * 300,
+    }
+    pipeline.accept(*[failed(then, **names) for _ in range(10)])
+    evaluate(then)
+    ((type, data),) = told(pipeline)
+    assert (type, data["provider"]) == (HIGH, names["provider"])
+    row = pipeline.one("SELECT id FROM event WHERE source LIKE '/asc%'")
+    subject = pipeline.services.events.get(TENANT, row).kept.subject
+    assert subject.isprintable()
+    assert len(subject) <= 512
+
+
 def test_one_tenants_failures_are_not_anothers(pipeline, rule, evaluate, then):
     rule()
     pipeline.services.tenants.create("other")
