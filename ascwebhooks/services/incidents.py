@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from ascwebhooks.domain import ids
-from ascwebhooks.domain.default_rules import in_force
+from ascwebhooks.domain.default_rules import DEFAULTS, in_force
 from ascwebhooks.domain.derived import SOURCE
 from ascwebhooks.domain.evaluations import Decision, evaluate
 from ascwebhooks.domain.events import Event
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 #: So many tenants are looked at in one go.
 _TENANTS = 100
 _LONGEST = timedelta(seconds=MAX_WINDOW_S)
+_DEFAULT = max(each.window for each in DEFAULTS.values())
 
 
 class Derive(Protocol):
@@ -114,8 +115,10 @@ class Incidents:
         """Return the tenants that have something to be decided."""
         with self._uow() as uow:
             moment = now or uow.now()
-            active = uow.usage.active(window_begins(moment, _LONGEST))
-            tenants = sorted({*active, *uow.incidents.tenants()})
+            # Whoever uses nothing has nothing but what is live, and own rules that
+            # look further back.
+            active = uow.usage.active(window_begins(moment, _DEFAULT))
+            tenants = sorted({*active, *uow.incidents.tenants(), *uow.rules.tenants()})
         for at in range(0, len(tenants), _TENANTS):
             part = tenants[at : at + _TENANTS]
             with self._uow() as uow:

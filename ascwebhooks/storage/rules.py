@@ -27,6 +27,11 @@ class RuleRepository:
             found[row.tenant_id].append(rule_of(row))
         return found
 
+    def tenants(self) -> list[str]:
+        """Return the tenants that have an own rule that is switched on."""
+        query = select(TriggerRule.tenant_id).where(TriggerRule.enabled).distinct()
+        return list(self._session.scalars(query))
+
     def all(self, tenant_id: str) -> Sequence[TriggerRule]:
         """Return a tenant's rules."""
         query = select(TriggerRule).where(TriggerRule.tenant_id == tenant_id)

@@ -42,7 +42,7 @@ USAGE = Table(
     Column("currency", Text, primary_key=True),
     Column("spend", Numeric, nullable=False),
     *(Column(name, BigInteger, nullable=False) for name in COUNTS),
-    Index("ix_usage_at", "grain_s", "at"),
+    Index("ix_usage_at", "grain_s", "at", "tenant_id"),
     postgresql_with={"fillfactor": 70},
 )
 

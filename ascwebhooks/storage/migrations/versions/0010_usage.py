@@ -57,7 +57,7 @@ def _usage() -> None:
         *(sa.Column(each, sa.BigInteger(), nullable=False) for each in _COUNTS),
         postgresql_with={"fillfactor": 70},
     )
-    op.create_index("ix_usage_at", "usage", ["grain_s", "at"])
+    op.create_index("ix_usage_at", "usage", ["grain_s", "at", "tenant_id"])
     op.create_table(
         "violation_count",
         sa.Column("tenant_id", sa.Text(), primary_key=True),
