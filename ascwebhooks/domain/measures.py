@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from ascwebhooks.domain import usage
+from ascwebhooks.domain.globs import fits
 from ascwebhooks.domain.incidents import NOTHING, NoData, Reading
 from ascwebhooks.domain.rules import (
     POLICY_GROUPS,
@@ -16,7 +17,6 @@ from ascwebhooks.domain.rules import (
     Measure,
     Rule,
     RuleKind,
-    fits,
     narrows_to,
 )
 from ascwebhooks.domain.usage import Tally, window_begins

@@ -11,8 +11,9 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from ascwebhooks.domain.globs import fits
 from ascwebhooks.domain.measures import subject_key
-from ascwebhooks.domain.rules import OF_SIGNALS, Rule, RuleKind, fits, narrows_to
+from ascwebhooks.domain.rules import OF_SIGNALS, Rule, RuleKind, narrows_to
 from ascwebhooks.domain.signals import Signal
 
 #: What happened longer ago than this before it came is past.

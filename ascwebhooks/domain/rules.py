@@ -7,19 +7,17 @@ is the kind's own.  ``DEFAULTS`` hold for every tenant that does not say otherwi
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from ascwebhooks.domain.globs import fits
 from ascwebhooks.domain.incidents import NoData, Terms
-from ascwebhooks.domain.matching import glob
 from ascwebhooks.errors import InvalidInput
 
 
@@ -289,18 +287,6 @@ def from_plain(kept: Mapping[str, Any]) -> Spec:
     """Return parameters from what ``plain`` returned, of whatever version of ours."""
     known = {name: kept[name] for name in PARAMETERS if name in kept}
     return msgspec.convert(known, Spec)
-
-
-@lru_cache(maxsize=4_096)
-def _pattern(text: str) -> re.Pattern[str]:
-    return glob(text) if "*" in text else re.compile(re.escape(text) + r"\Z")
-
-
-def fits(text: str | None, pattern: str | None) -> bool:
-    """Return whether a name fits a glob; anything fits None."""
-    if pattern is None:
-        return True
-    return _pattern(pattern).match(text or "") is not None
 
 
 def narrows_to(spec: Spec, names: tuple[str, str, str, str]) -> bool:
