@@ -18,6 +18,7 @@ EP, EVT = f"{T}/endpoints/<endpoint_id>", f"{T}/events/<event_id>"
 RPL = f"{T}/replays/<replay_id>"
 SUB = f"{T}/subscriptions/<subscription_id>"
 RUL = f"{T}/rules/<rule_id>"
+BUD = f"{T}/budgets/<budget_id>"
 DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 
 #: What each route needs, as the contract has it; a new route has to stand here.
@@ -44,6 +45,11 @@ NEEDED = {
     ("GET", SUB): R,
     ("PATCH", SUB): A,
     ("DELETE", SUB): A,
+    ("GET", f"{T}/budgets"): R,
+    ("POST", f"{T}/budgets"): A,
+    ("GET", BUD): R,
+    ("PATCH", BUD): A,
+    ("DELETE", BUD): A,
     ("GET", f"{T}/rules"): R,
     ("POST", f"{T}/rules"): A,
     ("GET", RUL): R,
@@ -105,6 +111,14 @@ def places(api, event):
     endpoint_id = api.endpoint()
     api.publish(event(), event(type=...), signal(fallback_from="gpt-4o"))
     rule = {"name": "one", "kind": "error_rate"}
+    period = {"type": "calendar", "unit": "month", "zone": "UTC"}
+    budget = {
+        "name": "one",
+        "scope_type": "tenant",
+        "limit": "1",
+        "currency": "USD",
+        "period": period,
+    }
     return {
         "<tenant_id>": TENANT,
         "<endpoint_id>": endpoint_id,
@@ -115,6 +129,7 @@ def places(api, event):
         "<replay_id>": api.post(f"/tenants/{TENANT}/replays", {"filter": {}}).json[
             "id"
         ],
+        "<budget_id>": api.post(f"/tenants/{TENANT}/budgets", budget).json["id"],
         "<rule_id>": api.post(f"/tenants/{TENANT}/rules", rule).json["id"],
         "<incident_id>": first(api, "incidents"),
         "<key_id>": api.get("/keys").json["items"][0]["id"],
