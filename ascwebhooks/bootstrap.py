@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property, partial
+from importlib import resources
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,10 +21,11 @@ from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.main import run
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
+from ascwebhooks.domain.mappings import Mapping
 from ascwebhooks.errors import SettingsInvalid, TargetRejected, Unavailable
 from ascwebhooks.outbound.identity_provider import IdentityProvider
 from ascwebhooks.outbound.loop import Sender
-from ascwebhooks.services import acting
+from ascwebhooks.services import acting, gateways
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
 from ascwebhooks.services.batches import Writing
@@ -39,6 +41,7 @@ from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gateways import Gateways
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
@@ -109,9 +112,11 @@ class Parts:
         """Check what nothing works without.
 
         Raises:
-            SettingsInvalid: If a database, a broker or a key ring is missing.
+            SettingsInvalid: If a database, a broker or a key ring is missing, or a
+                mapping is wrong.
         """
         self.settings = settings
+        self.mappings = _mappings(settings)
         settings.require_database_url()
         settings.require_redis_url()
         self.ring = KeyRing(settings.require_encryption_keys())
@@ -316,6 +321,7 @@ class Parts:
             endpoint_states=states,
             endpoints=endpoints,
             events=Events(uow, sealing, acceptance, retention=self.retention),
+            gateways=Gateways(acceptance, self.mappings),
             gauges=gauges,
             health=Health(
                 uow,
@@ -419,6 +425,11 @@ def _tracing(settings: Settings) -> Tracing | None:
             setting="ASCWEBHOOKS_TRACES_ENDPOINT",
         ) from error
     return Traces(settings.traces_endpoint)
+
+
+def _mappings(settings: Settings) -> dict[str, Mapping]:
+    own = resources.files("ascwebhooks.domain").joinpath("otel.yaml").read_text()
+    return gateways.load(settings.mappings_dir, own)
 
 
 def _close(rings: Rings, engine: Engine, tracing: Tracing | None) -> None:

@@ -24,6 +24,7 @@ from ascwebhooks.cli.events import events
 from ascwebhooks.cli.incidents import incidents
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
+from ascwebhooks.cli.mappings import mappings
 from ascwebhooks.cli.rejected_events import rejected_events
 from ascwebhooks.cli.replays import replay
 from ascwebhooks.cli.rules import rules
@@ -77,6 +78,7 @@ for _command in (
     events,
     event_types,
     budgets,
+    mappings,
     deliveries,
     dead_letters,
     replay,

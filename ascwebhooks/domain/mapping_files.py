@@ -64,7 +64,7 @@ def _mapping(name: str, root: Node) -> Mapping:
     for each in ("id", "type", "source", "tenant"):
         if each not in keys:
             raise BadFile(root.line, each, "it is missing.")
-    attributes = {
+    attributes: dict[str, Rule] = {
         each: _rule(keys[each], "rfc3339" if each == "time" else "identifier")
         for each in ("source", "tenant", "time", "subject", "traceparent")
         if each in keys

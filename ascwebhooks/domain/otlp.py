@@ -38,7 +38,8 @@ def _spans(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _span(span: Any, resource: dict[str, Any]) -> dict[str, Any]:
     began, ended = (
-        _nanoseconds(span.get(name)) for name in ("startTimeUnixNano", "endTimeUnixNano")
+        _nanoseconds(span.get(name))
+        for name in ("startTimeUnixNano", "endTimeUnixNano")
     )
     trace_id, span_id = _id(span.get("traceId"), 32), _id(span.get("spanId"), 16)
     found = {

@@ -57,7 +57,7 @@ def _node(node: yaml.Node, key: str) -> Node:
         return Node(items, line, key)
     loader = yaml.SafeLoader("")
     try:
-        value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        value = loader.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise BadFile(line, key, "it cannot be read.") from error
     return Node(value, line, key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -70,6 +70,7 @@ class Acceptance:
         tenant_id: str | None = None,
         only: UUID | None = None,
         resubmits: Resubmitted | None = None,
+        known_bad: Mapping[int, Rejected] | None = None,
     ) -> list[Verdict]:
         """Accept or refuse each event; what is returned is committed.
 
@@ -81,6 +82,7 @@ class Acceptance:
             only: The one endpoint that gets them, instead of those subscribed.
             resubmits: The rejected event that the one event here was; it goes if
                 the event is accepted, and stays if not.
+            known_bad: What is refused whatever it is, by its position, and why.
 
         Returns:
             A verdict for each, in the same order.  ``Postponed`` is for those of a
@@ -96,6 +98,8 @@ class Acceptance:
         refusals: list[Refusal] = []
         for position, raw in enumerate(raws):
             try:
+                if known_bad is not None and position in known_bad:
+                    raise known_bad[position]
                 parsed.append((position, _parse(raw, tenant_id)))
             except Rejected as verdict:
                 refusals.append(Refusal(position, verdict.code, verdict.detail))

@@ -15,6 +15,7 @@ from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gateways import Gateways
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
@@ -61,6 +62,7 @@ class Services:
     endpoint_states: EndpointStates
     endpoints: Endpoints
     events: Events
+    gateways: Gateways
     gauges: Gauges
     health: Health
     idempotency: Idempotency
