@@ -35,7 +35,9 @@ def check(*, file: Path, example: Path | None, json_wanted: bool) -> None:
     if json_wanted:
         output.as_json({"name": mapping.name, "records": [t._asdict() for t in tried]})
     else:
-        click.echo(f"{mapping.name}: in order, {len(mapping.data)} fields.")
+        click.echo(
+            f"{mapping.name}: in order; it fills in {len(mapping.data)} of the data's fields."
+        )
         for number, each in enumerate(tried):
             _show(number, each)
     if any(each.problem for each in tried):

@@ -5,7 +5,7 @@ any other.  Several replicas that notice the same crossing send the same alert: 
 get the same id, and are one event.
 
 Source:
-    LiteLLM 1.110, ``types/integrations/slack_alerting.py``: ``WebhookEvent``.
+    LiteLLM 1.108, ``types/integrations/slack_alerting.py``: ``WebhookEvent``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The payload carries the prompt, the answer, addresses, e-mails and tracebacks.  
 field of an event is named here and taken for itself; nothing is passed through.
 
 Source:
-    LiteLLM 1.110, ``types/utils.py``: ``StandardLoggingPayload``.
+    LiteLLM 1.108, ``types/utils.py``: ``StandardLoggingPayload``.
 """
 
 from __future__ import annotations

@@ -139,6 +139,7 @@ def world(api, event):
             "key_id": ids.show(Kind.API_KEY, key.id),
             "user_id": ids.show(Kind.USER, person.id),
             "event_type": "budget.exceeded",
+            "mapping": "otel",
             "path": "nothing-of-ours",
             "filename": "app.css",
             "token": "forged",
