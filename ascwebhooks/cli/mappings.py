@@ -36,7 +36,7 @@ def check(*, file: Path, example: Path | None, json_wanted: bool) -> None:
         output.as_json({"name": mapping.name, "records": [t._asdict() for t in tried]})
     else:
         click.echo(
-            f"{mapping.name}: in order; it fills in {len(mapping.data)} of the data's fields."
+            f"{mapping.name}: in order, with {len(mapping.data)} fields of data."
         )
         for number, each in enumerate(tried):
             _show(number, each)

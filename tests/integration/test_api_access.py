@@ -25,6 +25,10 @@ DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 NEEDED = {
     ("POST", "/events"): P,
     ("POST", "/events/batch"): P,
+    ("POST", "/ingest/litellm"): P,
+    ("POST", "/ingest/litellm/alerts"): P,
+    ("POST", "/ingest/<mapping>"): P,
+    ("POST", "/otlp/v1/traces"): P,
     ("GET", "/tenants"): R,
     ("POST", "/tenants"): A,
     ("GET", T): R,
@@ -132,6 +136,7 @@ def places(api, event):
         "<budget_id>": api.post(f"/tenants/{TENANT}/budgets", budget).json["id"],
         "<rule_id>": api.post(f"/tenants/{TENANT}/rules", rule).json["id"],
         "<incident_id>": first(api, "incidents"),
+        "<mapping>": "otel",
         "<key_id>": api.get("/keys").json["items"][0]["id"],
     }
 

@@ -40,7 +40,6 @@ _BODY = {
             },
             "example": [{"id": "chatcmpl-1", "status": "success"}],
         },
-        "application/x-ndjson": {"schema": {"type": "string"}},
     },
 }
 

@@ -29,9 +29,7 @@ _BODY = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "properties": {
-                    "resourceSpans": {"type": "array", "items": {"type": "object"}}
-                },
+                "properties": {"resourceSpans": {"type": "array", "items": {}}},
             },
             "example": {"resourceSpans": []},
         }
