@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from ascwebhooks.domain.keys import Role
 from ascwebhooks.embedded import ports
 from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Received, Receiver
+from ascwebhooks.services.container import Services
 from ascwebhooks.services.sealing import Sealing
 from tests.acceptance.cluster import _MAIN, Cluster, cluster
 from tests.integration.private import everything
@@ -43,6 +45,9 @@ TENANTS = ("northwind", "contoso-health", "unattributed")
 BY_CALLBACK, BY_HTTP = "/gateways/litellm", "/gateways/litellm-http"
 MASTER_KEY = "sk-test-0123456789abcdef0123456789abcdef"
 START_TIMEOUT_S = 90
+#: Whether this version works budgets out itself.
+HAS_BUDGETS = "budgets" in {each.name for each in fields(Services)}
+BUDGET = Decimal("0.0005")
 
 
 class Run(NamedTuple):
@@ -53,6 +58,7 @@ class Run(NamedTuple):
     received: list[Received]
     secrets: dict[str, str]
     everything: bytes
+    spent: Decimal | None
 
     def events(self, source: str) -> list[dict[str, Any]]:
         """Return what a receiver got from one source, as it got it."""
@@ -154,7 +160,15 @@ def _run(database_url: str, redis_url: str, folder: Path) -> Run:
         parts = Parts(settings.read(run.env))
         found = everything(parts.engine, Sealing(parts.uow, parts.ring, os.urandom))
         parts.engine.dispose()
-    return Run(answers, _costs(run), received, secrets, found)
+        spent = _spent(run)
+    return Run(answers, _costs(run), received, secrets, found, spent)
+
+
+def _spent(run: Cluster) -> Decimal | None:
+    if not HAS_BUDGETS:
+        return None
+    (shown,) = run.services.budgets.all(TENANTS[0])
+    return shown.usage.spent
 
 
 def _costs(run: Cluster) -> list[dict[str, str]]:
@@ -185,6 +199,16 @@ def _tenants(run: Cluster, receiver: Receiver) -> dict[str, str]:
             tenant, url=f"{receiver.url}/{tenant}", event_types=["*"]
         )
         secrets[f"/{tenant}"] = made.secret
+    if HAS_BUDGETS:
+        run.services.budgets.create(
+            TENANTS[0],
+            name="support",
+            scope_type="team",
+            scope_id="support",
+            limit=BUDGET,
+            currency="USD",
+            period={"type": "calendar", "unit": "year", "zone": "Europe/Berlin"},
+        )
     return secrets
 
 
@@ -308,6 +332,23 @@ def test_whose_a_call_is_and_where_it_went(run):
 def test_litellms_own_alert_arrived(run):
     (alert,) = [each for each in run.events(BY_CALLBACK) if "budget." in each["type"]]
     assert alert["type"] == "budget.exceeded"
+
+
+@pytest.mark.skipif(not HAS_BUDGETS, reason="this version has no budgets")
+def test_a_teams_budget_is_charged_to_the_last_digit_and_told_of_once(run):
+    """Both ways in charge it, for they are two sources here."""
+    told = [
+        Decimal(each["data"]["cost"]["amount"])
+        for source in (BY_CALLBACK, BY_HTTP)
+        for each in run.events(source)
+        if each["data"]["scope"]["team_id"] == "support" and "cost" in each["data"]
+    ]
+    assert run.spent == sum(told) > BUDGET
+
+    alerts = run.events("/ascwebhooks/triggers")
+    assert {each["tenant_id"] for each in alerts} == {TENANTS[0]}
+    ends = [each for each in alerts if each["type"] == "budget.exceeded"]
+    assert [each["data"]["scope_id"] for each in ends] == ["support"]
 
 
 def test_no_prompt_answer_or_error_text_is_in_the_database(run):
