@@ -39,6 +39,8 @@ _BUDGET_EXCEEDED = "429_BUDGET_EXCEEDED"
 _MODEL_DENIED = "403_MODEL_ACCESS_DENIED"
 _OWN_LIMITS = frozenset({"litellm_rate_limit", "litellm_batch_rate_limit"})
 
+#: What an event beside the call's own says of the call.
+_COMMON = ("request_id", "trace_id", "scope", "gen_ai.request.model")
 #: What OpenTelemetry calls them, where it is not LiteLLM's word.
 _PROVIDERS = {
     "azure": "azure.ai.openai",
@@ -141,11 +143,12 @@ class _Call:
             data |= self._failure()
         if blocking is not None:
             data |= policies.described(blocking, "block")
-        found = [self._event(own_id, self._type(blocking is not None), data)]
-        about = {
-            name: data.get(name)
-            for name in ("request_id", "trace_id", "scope", "gen_ai.request.model")
-        }
+        kind = self._type(blocking is not None)
+        if kind == "model.access_denied":
+            data["model"] = self._asked_for() or "unknown"
+            data["key_id"] = self._who.key_id or "unknown"
+        found = [self._event(own_id, kind, data)]
+        about = {name: data[name] for name in _COMMON if name in data}
         for number, each in enumerate(self._guardrails):
             told = policies.beside(each)
             if told is not None:
@@ -206,12 +209,11 @@ class _Call:
             "gen_ai.usage.input_tokens": allowed.count(get("prompt_tokens")) or 0,
             "gen_ai.usage.output_tokens": allowed.count(get("completion_tokens")) or 0,
         }
-        return data | {
-            name: value for name, value in self._details() if value is not None
-        }
+        told = data | dict(self._details())
+        return {name: value for name, value in told.items() if value is not None}
 
     def _details(self) -> list[tuple[str, Any]]:
-        """Return what is left out where it is not known."""
+        """Return what not every call has."""
         get = self._payload.get
         began, ended = get("startTime"), get("endTime")
         amount = allowed.money(get("response_cost"))

@@ -115,7 +115,7 @@ def failed(
     data: dict[str, Any] = {
         "request_id": call_id,
         "scope": about.scope(),
-        "gen_ai.request.model": allowed.model(model),
+        "gen_ai.request.model": allowed.model(model) or "unknown",
         "error.type": allowed.code(type(error).__name__),
         "http_status": allowed.http_status(status),
         "normalized_error": "UNCLASSIFIED",

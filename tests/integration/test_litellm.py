@@ -12,8 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+from jsonschema import Draft202012Validator
 
 from ascwebhooks.client import Publisher
+from ascwebhooks.domain.event_types import CATALOGUE
 from ascwebhooks.integrations.litellm import Callback, Terms, from_environment
 from ascwebhooks.services.sealing import Sealing
 from tests.integration import recorded_litellm as recorded
@@ -109,6 +111,47 @@ def test_spend_is_equal_to_the_last_digit(callback, published):
     total = sum((Decimal(each["amount"]) for each in told), Decimal())
     assert total == recorded.spend(recorded.payloads())
     assert total == Decimal("0.0019686499999999999996"), "a float's digits, all of them"
+
+
+def schema_problems(events: list[dict]) -> list[str]:
+    """Return what of events is not as the catalogue describes their types."""
+    return [
+        f"{each['type']}: {problem.message}"
+        for each in events
+        for problem in Draft202012Validator(CATALOGUE[each["type"]].schema).iter_errors(
+            each["data"]
+        )
+    ]
+
+
+def test_all_of_them_are_as_the_catalogue_describes_their_types(callback, published):
+    """Also of records that say next to nothing."""
+    recorded.replay(callback)
+    bare = [
+        {"status": "success"},
+        {"status": "failure"},
+        {
+            "status": "failure",
+            "error_information": {"normalized_error": "403_MODEL_ACCESS_DENIED"},
+        },
+        {
+            "status": "success",
+            "guardrail_information": [
+                {"guardrail_status": "guardrail_flagged"},
+                {"guardrail_status": "guardrail_failed_to_respond"},
+            ],
+        },
+    ]
+    for number, each in enumerate(bare):
+        payload = {"id": f"bare-{number}", **each}
+        callback.log_success_event(
+            {"standard_logging_object": payload}, None, None, None
+        )
+
+    found = published()
+
+    assert len(found) == 275 + 6
+    assert schema_problems(found) == []
 
 
 def test_a_fallback_says_whose_it_was_and_where_it_went(callback, published):
