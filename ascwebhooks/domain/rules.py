@@ -192,7 +192,7 @@ def complete(kind: RuleKind, given: Mapping[str, Any]) -> Spec:
     """
     own = _OWN[kind]
     for name, value in given.items():
-        if value is not None and not _takes(kind, name):
+        if value is not None and not takes(kind, name):
             _refuse(name, f"a rule of kind {kind} does not take it.")
     said = {name: value for name, value in given.items() if value is not None}
     # No repeating is something that one may want.
@@ -220,7 +220,8 @@ def _read(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(whole, name) for name in said}
 
 
-def _takes(kind: RuleKind, name: str) -> bool:
+def takes(kind: RuleKind, name: str) -> bool:
+    """Return whether rules of a kind have a parameter."""
     if name == "policy":
         return kind is RuleKind.POLICY_SPIKE
     if name in _GLOBS:

@@ -163,6 +163,18 @@ class Budgets:
             )
             return shown(uow, rows, uow.budgets.parents(tenant_id), uow.now())
 
+    def fired(
+        self, tenant_id: str, *, since: datetime, until: datetime, limit: int
+    ) -> Sequence[tuple[BudgetAlert, BudgetRow]]:
+        """Return the alerts that fired in a time, the oldest first, with their budgets.
+
+        Raises:
+            NotFound: If there is no such tenant.
+        """
+        with self._uow() as uow:
+            find_tenant(uow, tenant_id)
+            return uow.budget_spending.fired(tenant_id, since, until, limit)
+
     def change(
         self,
         tenant_id: str,

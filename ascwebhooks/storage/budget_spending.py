@@ -16,7 +16,7 @@ from sqlalchemy import Row, select, text, update
 from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.arrays import columns
-from ascwebhooks.storage.budget_tables import BudgetAlert, BudgetSpend
+from ascwebhooks.storage.budget_tables import BudgetAlert, BudgetRow, BudgetSpend
 
 
 class NewCharge(NamedTuple):
@@ -200,6 +200,27 @@ class BudgetSpendRepository:
             )
             .order_by(BudgetAlert.fired_at, BudgetAlert.basis, BudgetAlert.threshold)
         ).all()
+
+    def fired(
+        self, tenant_id: str, since: datetime, until: datetime, limit: int
+    ) -> list[tuple[BudgetAlert, BudgetRow]]:
+        """Return a tenant's alerts that fired in a time, the oldest first."""
+        query = (
+            select(BudgetAlert, BudgetRow)
+            .join(
+                BudgetRow,
+                (BudgetRow.tenant_id == BudgetAlert.tenant_id)
+                & (BudgetRow.id == BudgetAlert.budget_id),
+            )
+            .where(
+                BudgetAlert.tenant_id == tenant_id,
+                BudgetAlert.fired_at >= since,
+                BudgetAlert.fired_at < until,
+            )
+        )
+        order = (BudgetAlert.fired_at, BudgetAlert.budget_id, BudgetAlert.threshold)
+        rows = self._session.execute(query.order_by(*order).limit(limit))
+        return [(row[0], row[1]) for row in rows]
 
     def periods(
         self, tenant_id: str, budget_id: UUID, *, limit: int

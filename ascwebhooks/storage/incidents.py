@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,8 @@ from ascwebhooks.storage.trigger_tables import Incident
 # A lock of its own kind: others have other first keys (``storage.events``).
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:kind, hashtext(:tenant))")
 _EVALUATION_LOCK = 0x0E7A1
+#: Where the subject of an incident may have a model.
+_MODELS = ("model", "from_model", "to_model")
 _LIVE = Incident.phase != Phase.RESOLVED.value
 _NAMED = text(
     "(rule_id, subject_key) IN (SELECT * FROM unnest(CAST(:c0 AS uuid[]),"
@@ -154,6 +156,8 @@ class IncidentRepository:
         kind: str | None = None,
         rule_id: UUID | None = None,
         severity: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Sequence[Incident]:
@@ -167,6 +171,8 @@ class IncidentRepository:
             kind: Only those of rules of this kind.
             rule_id: Only this rule's.
             severity: Only these.
+            provider: Only those about exactly this provider.
+            model: Only those about exactly this model.
             since: Opened at or after this time.
             until: Opened before this time.
         """
@@ -182,6 +188,10 @@ class IncidentRepository:
         for name, value in wanted.items():
             if value is not None:
                 query = query.where(getattr(Incident, name) == value)
+        for names, about in ((("provider",), provider), (_MODELS, model)):
+            if about is not None:
+                found = [Incident.subject[name].astext == about for name in names]
+                query = query.where(or_(*found))
         if since is not None:
             query = query.where(Incident.opened_at >= since)
         if until is not None:
