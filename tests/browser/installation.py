@@ -23,6 +23,7 @@ from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Failure, Receiver
 from ascwebhooks.services.container import Services
 from tests.acceptance.cluster import Cluster, cluster
+from tests.browser.spending import spend
 from tests.waiting import wait_until
 
 #: The tenant that has everything; the recorded events are its and two others'.
@@ -95,6 +96,7 @@ def _fill(made: Cluster, urls: dict[str, str]) -> None:
     recorded = [each.raw for each in samples.load()]
     services.acceptance.accept(recorded, via="http")
     services.acceptance.accept(_bad(recorded[0]), via="http")
+    spend(services, TENANT)
     services.endpoint_states.delete(TENANT, endpoints["deleted"])
     _wait(made, "status = 'delivered'", 200)
     for reason in ("attempts_exhausted", "gone", "endpoint_deleted"):

@@ -311,11 +311,13 @@ def page_expected(somebody: Somebody, route: Route, tenant_id: str) -> set[int]:
 #: here once more by paths, so that a slip in one of the two places shows.
 _OF_PORTALS = (
     "overview|endpoints|checks|subscriptions|events|deliveries|dead-letters|replays"
-    "|rejected-events"
+    "|rejected-events|incidents|timeline"
 )
 _FOR_PORTALS = re.compile(
     rf"/admin/(logout)?$|/admin/tenants/<tenant_id>(/({_OF_PORTALS})(/.*)?)?$"
     r"|/admin/tenants/<tenant_id>/new/(endpoint|subscription|replay)$"
+    # Budgets are looked at only.
+    r"|/admin/tenants/<tenant_id>/budgets(/<budget_id>)?$"
 )
 
 
