@@ -23,7 +23,7 @@ from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Failure, Receiver
 from ascwebhooks.services.container import Services
 from tests.acceptance.cluster import Cluster, cluster
-from tests.browser.spending import spend
+from tests.browser.spending import backfill, spend
 from tests.waiting import wait_until
 
 #: The tenant that has everything; the recorded events are its and two others'.
@@ -91,6 +91,7 @@ def _fill(made: Cluster, urls: dict[str, str]) -> None:
         services.tenants.create(tenant_id, name=name)
         if tenant_id != TENANT:
             _endpoint(services, tenant_id, urls["well"], "Everything, to the ledger")
+    backfill(services, TENANT)
     endpoints = _endpoints(services, urls)
     services.endpoint_states.pause(TENANT, endpoints["paused"])
     recorded = [each.raw for each in samples.load()]

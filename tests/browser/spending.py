@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from ascwebhooks.domain import events
+from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.rules import RuleKind
 from ascwebhooks.services.container import Services
 
@@ -19,8 +20,8 @@ _STEP = timedelta(minutes=15)
 _DAYS = 9
 
 
-def spend(services: Services, tenant_id: str) -> None:
-    """Make budgets, send traffic that crosses some of them, and let rules look."""
+def backfill(services: Services, tenant_id: str) -> None:
+    """Make budgets and send the traffic of some days, before anybody subscribes."""
     now = datetime.now(UTC)
     _budgets(services, tenant_id, now)
     services.rules.create(
@@ -29,14 +30,25 @@ def spend(services: Services, tenant_id: str) -> None:
         kind=RuleKind.APPROVED_MODELS,
         allowed=["gpt-4o*", "claude-*", "o3", "mistral-*"],
     )
-    traffic = [*_days(now), *_outage(now)]
-    signals = [_signal(n, tenant_id, each) for n, each in enumerate(traffic)]
-    for at in range(0, len(signals), _AT_ONCE):
-        services.acceptance.accept(signals[at : at + _AT_ONCE], via="http")
+    _accept(services, tenant_id, "then", [*_days(now), *_outage(now)])
+
+
+def spend(services: Services, tenant_id: str) -> None:
+    """Send what is going wrong now, and have rules look at it."""
+    now = datetime.now(UTC)
+    _accept(services, tenant_id, "now", _trouble(now))
     # One that is over, as it was seen then, and those that there are now.
     services.incidents.evaluate(now - timedelta(minutes=49))
     services.incidents.evaluate(now - timedelta(minutes=41))
     services.incidents.evaluate()
+
+
+def _accept(
+    services: Services, tenant_id: str, name: str, said: Iterable[dict[str, Any]]
+) -> None:
+    signals = [_signal(f"{name}-{n}", tenant_id, each) for n, each in enumerate(said)]
+    for at in range(0, len(signals), _AT_ONCE):
+        services.acceptance.accept(signals[at : at + _AT_ONCE], via="http")
 
 
 def _budgets(services: Services, tenant_id: str, now: datetime) -> None:
@@ -49,39 +61,27 @@ def _budgets(services: Services, tenant_id: str, now: datetime) -> None:
         "to": events.iso(now + timedelta(days=1)),
     }
     rolling = {"type": "rolling", "hours": 24}
-    whole = _budget(services, tenant_id, "Everything", "tenant", None, "90000", year)
-    for name, type_, of, limit, period in (
-        ("Search team", "team", "search", "25.00", month),
-        ("Support, day by day", "team", "support", "3.20", day),
-        ("Reasoning models", "model", "o3", "13.7512", rolling),
-        ("Launch of <the> assistant", "team", "research", "21", launch),
-    ):
-        _budget(services, tenant_id, name, type_, of, limit, period, parent_id=whole)
-    _budget(services, tenant_id, "Legal", "team", "legal", "0.05", month)
-
-
-def _budget(
-    services: Services,
-    tenant_id: str,
-    name: str,
-    scope_type: str,
-    scope_id: str | None,
-    limit: str,
-    period: dict[str, Any],
-    **more: Any,
-) -> Any:
-    made = services.budgets.create(
-        tenant_id,
-        name=name,
-        scope_type=scope_type,  # type: ignore[arg-type]
-        scope_id=scope_id,
-        limit=Decimal(limit),
-        currency="USD",
-        period=period,
-        forecast=True,
-        **more,
+    tenant, team, model = ScopeType.TENANT, ScopeType.TEAM, ScopeType.MODEL
+    wanted: tuple[tuple[str, ScopeType, str | None, str, dict[str, Any]], ...] = (
+        ("Everything", tenant, None, "90000", year),
+        ("Search team", team, "search", "25.00", month),
+        ("Support, day by day", team, "support", "3.20", day),
+        ("Reasoning models", model, "o3", "1.7512", rolling),
+        ("Launch of <the> assistant", team, "research", "21", launch),
+        ("Legal", team, "legal", "0.05", month),
     )
-    return made.row.id
+    whole = None
+    for name, scope_type, scope_id, limit, period in wanted:
+        said = {"scope_type": scope_type, "scope_id": scope_id, "parent_id": whole}
+        made = _budget(
+            services, tenant_id, name, limit=Decimal(limit), period=period, **said
+        )
+        whole = whole or made
+
+
+def _budget(services: Services, tenant_id: str, name: str, **said: Any) -> Any:
+    said = {"currency": "USD", "forecast": True, **said}
+    return services.budgets.create(tenant_id, name=name, **said).row.id
 
 
 def _days(now: datetime) -> Iterator[dict[str, Any]]:
@@ -104,7 +104,7 @@ def _days(now: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _outage(now: datetime) -> Iterator[dict[str, Any]]:
-    """Return requests of an outage that is over, and of one that goes on."""
+    """Return requests of an outage that is over."""
     for minutes, n, type_ in (
         (50, 30, "request.failed"),
         (42, 40, "request.completed"),
@@ -112,14 +112,18 @@ def _outage(now: datetime) -> Iterator[dict[str, Any]]:
         at = now - timedelta(minutes=minutes)
         of = {"provider": "mistral", "model": "mistral-large", "type": type_}
         yield from ({"at": at, "team": "search", "n": k, **of} for k in range(n))
-    for k in range(40):
+
+
+def _trouble(now: datetime) -> Iterator[dict[str, Any]]:
+    """Return requests that fail, spend what is left, and use what nobody approved."""
+    for k in range(24):
         type_ = "request.failed" if k % 2 else "request.completed"
         of = {"provider": "openai", "model": "gpt-4o", "type": type_, "status": 502}
         yield {"at": now, "team": "support", "n": k, **of}
-    yield {"at": now, "team": "search", "n": 1, "provider": "x", "model": "grok-4"}
+    yield {"at": now, "team": "legal", "n": 69, "provider": "x", "model": "grok-4"}
 
 
-def _signal(number: int, tenant_id: str, said: dict[str, Any]) -> bytes:
+def _signal(number: str, tenant_id: str, said: dict[str, Any]) -> bytes:
     type_ = said.get("type", "request.completed")
     n = said["n"]
     cost = {"amount": f"0.0{17 + n * 13 % 71}4", "currency": "USD"}

@@ -135,7 +135,7 @@ def test_incidents_of_another_tenant_are_not_there(pipeline, visit, now):
 def test_the_defaults_are_told_in_words(pipeline, admin):
     found = text(admin.get(RULES))
     assert (
-        "Opens when 25.0 % of the requests (of 20 or more) fail within 5 min, for each"
+        "Opens when 25 % of the requests (of 20 or more) fail within 5 min, for each"
         " provider and model. Resolves below 12.5 %; told again each 1 h while it is"
         " open." in found
     )

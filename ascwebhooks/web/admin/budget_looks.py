@@ -66,7 +66,7 @@ def look(shown: Shown, now: datetime) -> Look:
         return Look("Exceeded", "danger", "exclamation-octagon")
     if shown.period.start > now:
         return Look("Not begun", "neutral", "clock")
-    if shown.period.end <= now:
+    if shown.period.end <= now and not isinstance(shown.budget.period, Rolling):
         return Look("Over", "neutral", "check-lg")
     if shown.projection is not None:
         return Look("Heading past it", "warning", "exclamation-triangle")

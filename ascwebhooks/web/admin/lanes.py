@@ -20,7 +20,9 @@ from ascwebhooks.web.admin.charts import Layer, Line, Mark, Part, Tick
 
 #: How high a lane's plot is, and the room for its title above it.
 HEIGHT = 64.0
-HEAD = 34.0
+HEAD = 40.0
+#: A lane in which nothing was is but a line.
+_FLAT = 2.0
 #: So many currencies have a lane; the rest are in the table alone.
 _CURRENCIES = 3
 _EMPTY = "\u2013"
@@ -49,7 +51,7 @@ class Lane:
     @property
     def height(self) -> float:
         """How high its plot is."""
-        return HEIGHT
+        return _FLAT if self.is_empty else HEIGHT
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,11 @@ def picture(found: Timeline) -> Picture:
         ),
         _Sketch("Deliveries", _DELIVERIES, [_sent(each.deliveries) for each in points]),
     ]
-    tops = [n * (HEIGHT + HEAD) + HEAD for n in range(len(made))]
-    lanes = [each.lane(top) for each, top in zip(made, tops, strict=True)]
+    lanes: list[Lane] = []
+    below = 0.0
+    for each in made:
+        lanes.append(each.lane(below + HEAD))
+        below = lanes[-1].top + lanes[-1].height
     step = timedelta(seconds=found.axis.step_s)
     along = Series(found.axis.begins, step, [Deliveries()] * len(points))
     width = 100 / len(points)
@@ -137,7 +142,7 @@ def picture(found: Timeline) -> Picture:
         )
         for n, point in enumerate(points)
     ]
-    return Picture(lanes, steps, charts.marks(along), tops[-1] + HEIGHT)
+    return Picture(lanes, steps, charts.marks(along), below)
 
 
 def currencies(points: Sequence[Point]) -> list[str]:
@@ -197,7 +202,9 @@ class _Sketch:
             self.layers,
             [[self._show(each) for each in row] for row in self.rows],
             [() if self._is_lines else self._stack(row, most) for row in self.rows],
-            [Tick(HEIGHT - HEIGHT * each / most, self._axis(each)) for each in shown],
+            [Tick(HEIGHT - HEIGHT * each / most, self._axis(each)) for each in shown]
+            if any(tall)
+            else [Tick(_FLAT, "")],
             self._lines(most) if self._is_lines else (),
             top,
             not any(tall),

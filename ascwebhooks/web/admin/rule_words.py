@@ -137,10 +137,10 @@ def sentence(rule: Rule) -> str:
     at = spec.threshold or 0
     match rule.kind:
         case RuleKind.ERROR_RATE | RuleKind.OUTAGE:
-            said = f"{charts.percent(at)} of the requests{least} fail within {within}"
+            said = f"{_percent(at)} of the requests{least} fail within {within}"
         case RuleKind.LATENCY:
             what = "first tokens" if _is_first(rule) else "answers"
-            slow = charts.percent(1 - (spec.quantile or 0.95))
+            slow = _percent(1 - (spec.quantile or 0.95))
             took = charts.duration(at)
             said = f"{slow} of {what}{least} take {took} or longer within {within}"
         case RuleKind.RATE_LIMIT:
@@ -164,7 +164,7 @@ def over(rule: Rule) -> str:
     if spec.quiet_s:
         ends = f"Resolves when not seen for {_seconds(spec.quiet_s)}"
     elif rule.kind in (RuleKind.ERROR_RATE, RuleKind.OUTAGE):
-        ends = f"Resolves below {charts.percent(at)}"
+        ends = f"Resolves below {_percent(at or 0)}"
     elif rule.kind is RuleKind.LATENCY:
         ends = f"Resolves below {charts.duration(at)}"
     else:
@@ -186,8 +186,15 @@ def narrowed(rule: Rule) -> list[tuple[str, str]]:
 
 def about(subject: Mapping[str, str]) -> str:
     """Return what an incident is about."""
-    named = [each for each in subject.values() if each]
+    named = [value for _, value in parts(subject)]
     return (" → " if "to_model" in subject else " / ").join(named) or "All together"
+
+
+def parts(subject: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what an incident is about: names that people read, and values."""
+    order = list(SUBJECTS)
+    known = sorted(subject.items(), key=lambda each: _place(each[0], order))
+    return [(SUBJECTS.get(name, name), value) for name, value in known if value]
 
 
 def facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -238,6 +245,14 @@ def _some(allowed: tuple[str, ...] | None) -> str:
     listed = allowed or ()
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
+
+
+def _place(name: str, order: list[str]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _percent(share: float) -> str:
+    return f"{round(share * 100, 6):g}\u00a0%"
 
 
 def _seconds(seconds: int | None) -> str:
