@@ -39,6 +39,8 @@ blp = Blueprint("budgets", __name__)
 _ROOT = "/tenants/<tenant_id>/budgets"
 #: Among so many budgets a parent is chosen from a list.
 _CHOICE = 500
+#: So many of those above a budget are named.
+_ABOVE = 5
 
 
 class BudgetFilters(Schema):
@@ -155,17 +157,19 @@ def _looks() -> dict[str, Any]:
 
 
 def _parents(tenant_id: str, found: Shown) -> Sequence[Shown]:
-    """Return the budgets above one, the nearest first."""
-    return [services().budgets.get(tenant_id, each) for each in found.budget.parents]
+    """Return the nearest budgets above one, the nearest first."""
+    above = found.budget.parents[:_ABOVE]
+    return [services().budgets.get(tenant_id, each) for each in above]
 
 
 def _form(form: Form, found: Shown | None = None) -> ResponseReturnValue:
     fetch = services().budgets.page
-    others = [
-        (_shown(each), each.row.name)
-        for each in fetch(tenant().id, after=None, limit=_CHOICE)
-        if found is None or each.row.id != found.row.id
-    ]
+    among = {_shown(x): x for x in fetch(tenant().id, after=None, limit=_CHOICE)}
+    if found is not None:
+        among.pop(_shown(found), None)
+        # One that is too old to be among them must not be lost by saving.
+        among |= {_shown(each): each for each in _parents(tenant().id, found)[:1]}
+    others = [(shown, each.row.name) for shown, each in among.items()]
     page = render_template(
         "budgets/form.html",
         form=form,
