@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ascwebhooks.domain import budgets
 from ascwebhooks.domain.budget_periods import Calendar, Once, Period, Rolling
@@ -103,6 +103,26 @@ def bar(shown: Shown, now: datetime) -> Bar:
         notches,
         look(shown, now).kind,
     )
+
+
+class Crossed(NamedTuple):
+    """Lines that one event told of: the alert of the highest, and all in percent."""
+
+    alert: Any
+    lines: str
+
+
+def together(alerts: Iterable[Any]) -> list[Crossed]:
+    """Return alerts with those that one event told of as one, in their order."""
+    groups: dict[Any, list[Any]] = {}
+    for each in alerts:
+        own = (each.budget_id, each.period_start, each.basis, each.threshold)
+        key = (each.event_id or own, each.recovered_at)
+        groups.setdefault(key, []).append(each)
+    return [
+        Crossed(some[-1], ", ".join(short(each.threshold) for each in some))
+        for some in groups.values()
+    ]
 
 
 def history(found: Detailed) -> Chart:

@@ -25,6 +25,7 @@ from ascwebhooks.web.admin import (
     rule_words,
 )
 from ascwebhooks.web.admin.access import needs, tenant
+from ascwebhooks.web.admin.budget_looks import Crossed
 
 blp = Blueprint("timelines", __name__)
 
@@ -44,6 +45,16 @@ class Behind(NamedTuple):
     groups: list[Any]
     incidents: Any
     alerts: Any
+
+    @property
+    def crossed(self) -> list[Crossed]:
+        """The alerts of budgets, one for each event that told of them."""
+        return budget_looks.together(alert for alert, _ in self.alerts)
+
+    @property
+    def budgets(self) -> dict[Any, Any]:
+        """The budgets of these alerts, by their ids."""
+        return {row.id: row for _, row in self.alerts}
 
     @property
     def arguments(self) -> dict[str, str]:
