@@ -395,9 +395,11 @@ def test_a_portals_visitor_sees_what_the_link_allows(api, world, holders, role):
     assert walked["served"] > 10
     barred = {each.shape for each in found if not _is_for_portals(each)}
     inside = {each for each in barred if each.startswith("/admin/tenants/<tenant_id>/")}
-    named = ("keys", "audit", "edit", "delete", "new/key")
+    named = ("keys", "audit", "edit", "delete", "new/key", "budgets", "rules")
     assert {each.split("/")[4] for each in inside} <= {*named, "new"}
     assert "/admin/tenants/<tenant_id>/edit" in barred
+    changing = {each for each in inside if "/budgets" in each}
+    assert all(each.endswith(("/edit", "/delete")) for each in changing)
 
 
 def test_nobody_sees_nothing(api, world):
