@@ -306,9 +306,12 @@ def _completed(text: str) -> str:
 
 
 def _missing(event: Mapping[str, Any]) -> dict[str, str]:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    defaults = {"specversion": "1.0", "id": str(uuid.uuid4())}
-    defaults["time"] = now.replace("+00:00", "Z")
+    defaults = {"specversion": "1.0"}
+    if "id" not in event:
+        # With an id of its own it may come again, and is to be the same then: without
+        # a time, that of its arrival stands in.
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        defaults |= {"id": str(uuid.uuid4()), "time": now.replace("+00:00", "Z")}
     return {name: value for name, value in defaults.items() if name not in event}
 
 

@@ -373,7 +373,7 @@ class Batch:
         if self._intake.tenant_id is not None:
             return [self._intake.tenant_id] * len(seen)
         named = {each.tenant_id for each in seen if each.tenant_id}
-        known = {row.id for row in self._uow.tenants.versions(sorted(named))}
+        known = self._uow.tenants.known(sorted(named))
         return [each.tenant_id if each.tenant_id in known else None for each in seen]
 
     def _rejected(

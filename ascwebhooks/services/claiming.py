@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,10 +10,11 @@ import structlog
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.deliveries import DeadReason, Outcome
+from ascwebhooks.domain.events import MAX_DATA_BYTES
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.services import endings
 from ascwebhooks.services.metrics import Metrics
-from ascwebhooks.services.targets import Targets
+from ascwebhooks.services.targets import Message, Targets
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import Job, Visit, names
 from ascwebhooks.storage.claims import Claimed
@@ -38,6 +39,7 @@ class Claiming:
         finished: Callable[[Job, Outcome], None],
         *,
         retention: timedelta,
+        in_hand: Callable[[], int],
         metrics: Metrics,
         tracing: Tracing | None,
     ) -> None:
@@ -48,6 +50,7 @@ class Claiming:
             targets: Reads bodies.
             finished: Takes what came of a job, in the loop's thread.
             retention: How long deliveries are kept.
+            in_hand: How many deliveries the process holds.
             metrics: Counts what is claimed.
             tracing: Makes a span of each attempt, if at all.
         """
@@ -55,9 +58,11 @@ class Claiming:
         self._targets = targets
         self._finished = finished
         self._retention = retention
+        self._in_hand = in_hand
         self._metrics = metrics
         self._tracing = tracing
-        self._average_bytes = 4_096.0
+        # A body's, as far as is known: at first the largest that there may be.
+        self._average_bytes = float(MAX_DATA_BYTES)
 
     def window(self) -> Window:
         """Return the bounds of the ids that may be kept."""
@@ -67,7 +72,7 @@ class Claiming:
         """Claim what is due for these visits; it writes nothing."""
         if not visits:
             return []
-        room = int(AHEAD_BYTES / self._average_bytes)
+        room = int(AHEAD_BYTES / self._average_bytes) - self._in_hand()
         share = max(1, min(CLAIM_LIMIT, room) // len(visits))
         by_id = {visit.target.endpoint_id: visit for visit in visits}
         for visit in visits:
@@ -121,9 +126,15 @@ class Claiming:
             job = Job(visit, each, message, self._finished, self._tracing)
             visit.jobs[each.id] = job
             jobs.append(job)
-        size = sum(m.size_bytes for m in messages.values()) / max(1, len(messages))
-        self._average_bytes = 0.8 * self._average_bytes + 0.2 * max(size, 512)
+        self._learn(messages.values())
         return jobs
+
+    def _learn(self, messages: Collection[Message]) -> None:
+        """Take note of how large bodies are: at once if they grow, else by and by."""
+        if messages:
+            size = sum(each.size_bytes for each in messages) / len(messages)
+            settled = 0.5 * self._average_bytes + 0.5 * max(size, 512)
+            self._average_bytes = max(size, settled)
 
     def unsend(self, jobs: Sequence[Job]) -> None:
         """Take back the count of what was to be sent alone, and was not."""

@@ -73,7 +73,7 @@ class Leases:
         closed = [each for each in leased if each.endpoint_id not in targets]
         if closed:
             uow.mailboxes.release(
-                [Returned(each.endpoint_id, token, emptied=False) for each in closed]
+                [Returned(each.endpoint_id, token, cleared=False) for each in closed]
             )
         return [
             self._open(targets[each.endpoint_id], token, each, began)
@@ -137,6 +137,19 @@ class Leases:
                 outdated.append(visit)
         return outdated
 
+    def outdated(self, visits: Sequence[Visit]) -> list[Visit]:
+        """Return those of these visits whose terms have changed.
+
+        What comes of their requests would tell, but a receiver may take its time.
+        """
+        if not visits:
+            return []
+        with self._uow() as uow:
+            terms = uow.mailboxes.terms([each.target.endpoint_id for each in visits])
+        return [
+            each for each in visits if terms.get(each.target.endpoint_id) != each.epoch
+        ]
+
     def give_back(self, visits: Sequence[Visit], window: Window) -> None:
         """Give leases back, and ring for what is left or has come meanwhile.
 
@@ -149,7 +162,8 @@ class Leases:
             Returned(
                 visit.target.endpoint_id,
                 visit.token,
-                visit.emptied,
+                # One by one, the one that ends processes may not have had its turn.
+                visit.emptied or not visit.alone,
                 visit.rate_wait_s(now),
             )
             for visit in visits

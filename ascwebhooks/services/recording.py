@@ -2,8 +2,8 @@
 
 The mailboxes are locked first, in the order of their ids.  Whoever no longer
 holds the lease changes no status, but for one thing: a whole 2xx answer turns
-what is pending into delivered, because it was.  Attempts that were made are
-recorded in every case, once.
+what is pending into delivered, because it was; under the lease, what ended with its
+endpoint meanwhile too.  Attempts that were made are recorded in every case, once.
 """
 
 from __future__ import annotations
@@ -215,15 +215,16 @@ class Recording:
         boxes: dict[UUID, Health],
         now: datetime,
     ) -> tuple[dict[UUID, Status], list[tuple[str, UUID]]]:
-        delivered: dict[int, list[UUID]] = defaultdict(list)
+        delivered: dict[tuple[int, bool], list[UUID]] = defaultdict(list)
         failures: list[Failure] = []
         gone: dict[UUID, tuple[str, UUID]] = {}
         for each in made:
             claimed, outcome = each.claimed, each.outcome
             decision = decide(outcome, claimed.step + 1, each.policy, self._spread())
+            held = _held(each, boxes)
             if decision.status is _DELIVERED:
-                delivered[outcome.status_code or 0].append(claimed.id)
-            elif _held(each, boxes):
+                delivered[outcome.status_code or 0, held].append(claimed.id)
+            elif held:
                 failures.append(_failure(each, decision))
                 if decision.disable_endpoint:
                     owner = (claimed.tenant_id, claimed.endpoint_id)
@@ -231,8 +232,8 @@ class Recording:
         moved = uow.claims.failed(sorted(failures))
         statuses = {f.id: Status(f.status) for f in failures if f.id in moved}
         uow.notices.dead_lettered([k for k, v in statuses.items() if v is _DEAD])
-        for code, delivery_ids in sorted(delivered.items()):
-            done = uow.claims.delivered(sorted(delivery_ids), code, now)
+        for (code, held), delivery_ids in sorted(delivered.items()):
+            done = uow.claims.delivered(sorted(delivery_ids), code, now, held=held)
             moved |= done
             statuses |= dict.fromkeys(done, Status.DELIVERED)
         left = [each.claimed.id for each in made if each.claimed.id not in moved]
@@ -325,7 +326,6 @@ def _after(box: Health, attempted: Sequence[Attempted], now: datetime) -> Health
         last_success_at=now if succeeded else box.last_success_at,
         last_failure_at=now if failed else box.last_failure_at,
         slow=health.is_slow(after.failures, outcomes),
-        abandoned_leases=0,
         breaker_openings=after.openings,
         breaker_until=after.until,
         held_until=after.held_until,
@@ -349,7 +349,7 @@ def _barred(
 def _worth_writing(after: Health, before: Health, now: datetime) -> bool:
     if after.consecutive_failures or before.consecutive_failures:
         return True
-    if before.abandoned_leases or after.held_until != before.held_until:
+    if after.held_until != before.held_until:
         return True
     if after.slow != before.slow or after.last_failure_at != before.last_failure_at:
         return True

@@ -45,6 +45,9 @@ RENEWALS_A_LEASE = 4
 MAX_VISITS = 4_000
 #: The loop has plenty to send while so much waits in a lane.
 PLENTY = 350
+#: How often the terms of what is held are looked at: for so long may go out what was
+#: claimed before an endpoint was changed, paused or deleted.
+TERMS_S = 0.25
 _IDLE_S = 1.0
 
 
@@ -100,6 +103,7 @@ class Turns:
             targets,
             self._recorder.finished,
             retention=retention,
+            in_hand=lambda: sum(len(visit.jobs) for visit in self._all()),
             metrics=metrics,
             tracing=tracing,
         )
@@ -119,7 +123,7 @@ class Turns:
         self._visits: dict[UUID, Visit] = {}
         self._lock = Lock()
         self._stopping = Event()
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self._looked_at = time.monotonic()
         self._desk = vital.thread(self._run, "desk")
 
     def start(self) -> None:
@@ -218,12 +222,13 @@ class Turns:
         if pause:
             time.sleep(pause)
             return
-        self._wake.wait(_IDLE_S)
+        self._wake.wait(TERMS_S if self._visits else _IDLE_S)
         self._wake.clear()
 
     def _work(self) -> None:
         # First: whatever else goes wrong here, what this process holds stays its own.
         self._renew()
+        self._look_at_terms()
         for visit in self._all():
             if visit.stuck:
                 self._close(visit)
@@ -334,6 +339,14 @@ class Turns:
             # Its lane may have come to the end of the lease before.
             self._sender.submit(visit.lane, ())
         self._renewed_at = now
+
+    def _look_at_terms(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < TERMS_S:
+            return
+        for visit in self._leases.outdated([each for each in self._all() if each.jobs]):
+            self._close(visit)
+        self._looked_at = now
 
     def _all(self) -> list[Visit]:
         with self._lock:

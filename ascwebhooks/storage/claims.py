@@ -83,11 +83,17 @@ _ATTEMPTS = text(
     "SELECT id FROM attempt WHERE delivery_id = ANY(CAST(:deliveries AS uuid[]))"
     " AND id = ANY(CAST(:ids AS uuid[]))"
 )
-_DELIVERED = text(
+_DELIVER = (
     "UPDATE delivery SET status = 'delivered', attempt_count = attempt_count + 1,"
     " step = step + 1, last_status_code = :code, last_error = NULL,"
-    " sent_alone = 0, completed_at = :at"
-    " WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending'"
+    " sent_alone = 0, completed_at = :at, dead_reason = NULL"
+    " WHERE id = ANY(CAST(:ids AS uuid[]))"
+)
+_DELIVERED = text(_DELIVER + " AND status = 'pending'")
+# What ended with its endpoint while it was out did arrive, and is not sent again.
+_DELIVERED_AFTER_ALL = text(
+    _DELIVER + " AND (status = 'pending' OR (status = 'dead_lettered' AND dead_reason"
+    " IN ('endpoint_disabled', 'endpoint_deleted', 'residency')))"
 )
 _DELIVERED_AT = text(
     "SELECT id FROM delivery WHERE id = ANY(CAST(:ids AS uuid[]))"
@@ -212,17 +218,25 @@ class ClaimRepository:
         return set(self._session.execute(_ATTEMPTS, given).scalars())
 
     def delivered(
-        self, delivery_ids: Sequence[UUID], status_code: int, at: datetime
+        self,
+        delivery_ids: Sequence[UUID],
+        status_code: int,
+        at: datetime,
+        *,
+        held: bool,
     ) -> set[UUID]:
-        """Mark pending deliveries as delivered; return those that were pending.
+        """Mark deliveries as delivered that are pending; return which it were.
 
         Args:
             delivery_ids: Which.
             status_code: What their receivers answered.
             at: The time of this batch, which no other batch has.
+            held: Whether their mailboxes are in hand: then those too that ended with
+                their endpoint.
         """
         given = {"ids": uuids(delivery_ids), "at": at}
-        done = self._session.execute(_DELIVERED, {**given, "code": status_code})
+        statement = _DELIVERED_AFTER_ALL if held else _DELIVERED
+        done = self._session.execute(statement, {**given, "code": status_code})
         if affected(done) == len(delivery_ids):
             return set(delivery_ids)
         return set(self._session.execute(_DELIVERED_AT, given).scalars())

@@ -60,13 +60,14 @@ class Due(NamedTuple):
 class Returned(NamedTuple):
     """A lease that is given back.
 
-    ``emptied``: whether all that was due was sent.  ``rate_wait_s``: how long the
+    ``cleared``: whether what was begun under it was ended, so that leases abandoned
+    before are held against nothing any more.  ``rate_wait_s``: how long the
     endpoint's rate makes the next request wait; None where it has none.
     """
 
     endpoint_id: UUID
     token: UUID
-    emptied: bool
+    cleared: bool
     rate_wait_s: float | None = None
 
 
@@ -119,14 +120,18 @@ _RENEW = text(
 )
 _RELEASE = text(
     "UPDATE mailbox m SET lease_token = NULL, lease_until = NULL,"
-    " abandoned_leases = CASE WHEN mine.emptied THEN 0 ELSE m.abandoned_leases END,"
+    " abandoned_leases = CASE WHEN mine.cleared THEN 0 ELSE m.abandoned_leases END,"
     " rate_at = clock_timestamp() + make_interval(secs => mine.rate_wait_s)"
-    " FROM (SELECT b.endpoint_id, w.emptied, w.rate_wait_s FROM mailbox b"
+    " FROM (SELECT b.endpoint_id, w.cleared, w.rate_wait_s FROM mailbox b"
     " JOIN unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bool[]),"
-    " CAST(:c3 AS float[])) AS w(endpoint_id, token, emptied, rate_wait_s)"
+    " CAST(:c3 AS float[])) AS w(endpoint_id, token, cleared, rate_wait_s)"
     " ON b.endpoint_id = w.endpoint_id AND b.lease_token = w.token"
     " ORDER BY b.endpoint_id FOR UPDATE OF b) mine"
     " WHERE m.endpoint_id = mine.endpoint_id"
+)
+_TERMS = text(
+    "SELECT endpoint_id, CASE state WHEN 'active' THEN epoch END FROM mailbox"
+    " WHERE endpoint_id = ANY(CAST(:ids AS uuid[]))"
 )
 # The clock is read once a row is locked, and not before it waits for that: by then the
 # transaction has a number, for which replays wait (``services.walking``).
@@ -232,6 +237,11 @@ class MailboxRepository:
         Each with the mailbox's epoch, or None if it is not to be served any more.
         """
         rows = self._session.execute(_RENEW, {**columns(held), "lease": lease})
+        return {row[0]: row[1] for row in rows}
+
+    def terms(self, endpoint_ids: Sequence[UUID]) -> dict[UUID, int | None]:
+        """Return each mailbox's epoch, or None if it is not to be served any more."""
+        rows = self._session.execute(_TERMS, {"ids": uuids(endpoint_ids)})
         return {row[0]: row[1] for row in rows}
 
     def release(self, returned: Sequence[Returned]) -> None:

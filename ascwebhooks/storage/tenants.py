@@ -12,6 +12,16 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.storage.models import Tenant
 
+# A row's lock goes to whoever shares it before whoever waits for it alone, and would
+# keep a change waiting for as long as batches overlap.  These locks are given in turn.
+_QUEUE = text(
+    "SELECT pg_advisory_xact_lock_shared(key) FROM"
+    " (SELECT hashtextextended('tenant ' || id, 0) AS key"
+    " FROM unnest(CAST(:ids AS text[])) AS given(id) ORDER BY 1) keys"
+)
+_QUEUE_ALONE = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('tenant ' || :id, 0))"
+)
 _VERSIONS = text(
     "SELECT id, subscriptions_version FROM tenant"
     " WHERE id = ANY(:ids) AND deleted_at IS NULL ORDER BY id FOR SHARE"
@@ -73,7 +83,16 @@ class TenantRepository:
         The shared lock makes a change to subscriptions wait for the batches that
         were accepted under the old ones: after the change, none is.
         """
-        return self._session.execute(_VERSIONS, {"ids": list(tenant_ids)}).all()
+        given = {"ids": list(tenant_ids)}
+        self._session.execute(_QUEUE, given)
+        return self._session.execute(_VERSIONS, given).all()
+
+    def known(self, tenant_ids: Sequence[str]) -> set[str]:
+        """Return which of these ids are tenants'."""
+        query = select(Tenant.id).where(
+            Tenant.id.in_(tenant_ids), Tenant.deleted_at.is_(None)
+        )
+        return set(self._session.scalars(query))
 
     def change_subscriptions(self, tenant_id: str) -> None:
         """Count a change to the tenant's endpoints or subscriptions.
@@ -81,6 +100,7 @@ class TenantRepository:
         It comes first in every transaction that makes one: it is the lock that
         such transactions and accepting take in the same order.
         """
+        self._session.execute(_QUEUE_ALONE, {"id": tenant_id})
         self._session.execute(
             update(Tenant)
             .where(Tenant.id == tenant_id)

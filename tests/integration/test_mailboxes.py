@@ -65,16 +65,16 @@ def test_a_lease_that_ran_out_is_taken_over_and_counted(pipeline, take):
 
 
 @pytest.mark.parametrize(
-    ("emptied", "count"), [(True, 0), (False, 2)], ids=["emptied", "not emptied"]
+    ("cleared", "count"), [(True, 0), (False, 2)], ids=["cleared", "not cleared"]
 )
-def test_only_an_emptied_mailbox_is_above_suspicion(pipeline, take, emptied, count):
+def test_only_a_cleared_mailbox_is_above_suspicion(pipeline, take, cleared, count):
     endpoint_id = pipeline.endpoint()
     for _ in range(2):
         take(endpoint_id, lease=timedelta(seconds=-1))
     token, _ = take(endpoint_id)
 
     with pipeline.uow() as uow:
-        uow.mailboxes.release([Returned(endpoint_id, token, emptied)])
+        uow.mailboxes.release([Returned(endpoint_id, token, cleared)])
         uow.commit()
 
     box = pipeline.mailbox(endpoint_id)
@@ -92,7 +92,7 @@ def test_with_another_token_a_lease_is_neither_renewed_nor_given_back(pipeline, 
 
     with pipeline.uow() as uow:
         assert uow.mailboxes.renew([(endpoint_id, old)], LEASE) == {}
-        uow.mailboxes.release([Returned(endpoint_id, old, emptied=True)])
+        uow.mailboxes.release([Returned(endpoint_id, old, cleared=True)])
         uow.commit()
     assert pipeline.mailbox(endpoint_id) == before
 
