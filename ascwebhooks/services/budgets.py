@@ -24,7 +24,7 @@ from ascwebhooks.services.budget_changes import consequences
 from ascwebhooks.services.budget_standings import Detailed, Shown, shown
 from ascwebhooks.services.deriving import Deriving
 from ascwebhooks.services.tenants import find_tenant
-from ascwebhooks.storage.budget_tables import BudgetRow
+from ascwebhooks.storage.budget_tables import BudgetAlert, BudgetRow
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()

@@ -13,7 +13,7 @@ from ascwebhooks.domain.budget_periods import Unit
 from ascwebhooks.domain.budgets import DEFAULT_THRESHOLDS, Enforcement, ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import InvalidInput
-from ascwebhooks.services.budgets import Shown
+from ascwebhooks.services.budget_standings import Shown
 from ascwebhooks.web.admin import budget_looks
 from ascwebhooks.web.admin.forms import Line
 from ascwebhooks.web.admin.narrowing import Utc

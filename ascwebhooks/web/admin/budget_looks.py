@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ascwebhooks.domain import budgets
 from ascwebhooks.domain.budget_periods import Calendar, Once, Period, Rolling
 from ascwebhooks.domain.budgets import FULL, Enforcement, ScopeType
-from ascwebhooks.services.budgets import Detailed, Shown
+from ascwebhooks.services.budget_standings import Detailed, Shown
 from ascwebhooks.web.admin import charts
 from ascwebhooks.web.admin.charts import Chart, Column, Layer, Line, Mark, Part, Tick
 from ascwebhooks.web.admin.outcomes import Look

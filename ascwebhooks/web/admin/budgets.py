@@ -19,7 +19,7 @@ from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import PreconditionFailed
-from ascwebhooks.services.budgets import Shown
+from ascwebhooks.services.budget_standings import Shown
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import (
     budget_forms,
