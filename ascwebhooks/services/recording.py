@@ -274,6 +274,7 @@ def _served(made: Made, boxes: dict[UUID, Health]) -> bool:
 def _failure(made: Made, decision: Decision) -> Failure:
     return Failure(
         made.claimed.id,
+        made.claimed.step,
         decision.status.value,
         None if decision.retry_in is None else decision.retry_in.total_seconds(),
         made.outcome.status_code,

@@ -48,9 +48,10 @@ class NewAttempt(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """What a failed attempt does to its delivery."""
+    """What a failed attempt does to its delivery, if that is still at this step."""
 
     id: UUID
+    step: int
     status: str
     retry_in_s: float | None
     status_code: int | None
@@ -108,11 +109,12 @@ _FAILED = text(
     " ELSE clock_timestamp() + make_interval(secs => w.retry_in_s) END,"
     " completed_at ="
     " CASE WHEN w.status = 'pending' THEN NULL ELSE clock_timestamp() END"
-    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS float[]),"
-    " CAST(:c3 AS int[]), CAST(:c4 AS text[]), CAST(:c5 AS text[]))"
-    " AS w(id, status, retry_in_s, code, error, reason)"
+    " FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS int[]), CAST(:c2 AS text[]),"
+    " CAST(:c3 AS float[]), CAST(:c4 AS int[]), CAST(:c5 AS text[]),"
+    " CAST(:c6 AS text[])) AS w(id, step, status, retry_in_s, code, error, reason)"
     " WHERE d.id = w.id AND d.id = ANY(CAST(:ids AS uuid[]))"
-    " AND d.status = 'pending' RETURNING d.id"
+    # It may have been cancelled and begun anew while this attempt was out.
+    " AND d.status = 'pending' AND d.step = w.step RETURNING d.id"
 )
 _COUNT = text(
     "UPDATE delivery SET attempt_count = attempt_count + 1, sent_alone = 0"
@@ -242,7 +244,7 @@ class ClaimRepository:
         return set(self._session.execute(_DELIVERED_AT, given).scalars())
 
     def failed(self, failures: Sequence[Failure]) -> set[UUID]:
-        """Move pending deliveries on after a failure; return those that were."""
+        """Move pending deliveries on after a failure; return which it were."""
         if not failures:
             return set()
         ids = [each.id for each in failures]

@@ -59,7 +59,7 @@ def make_dead(run: Cluster, count: int) -> None:
     for at in range(0, count, BATCH):
         with parts.uow() as uow:
             for attempt in range(1, ATTEMPTS_EACH + 1):
-                _fail(uow, rows[at : at + BATCH], last=attempt == ATTEMPTS_EACH)
+                _fail(uow, rows[at : at + BATCH], attempt)
             uow.commit()
     parts.engine.dispose()
 
@@ -70,7 +70,8 @@ def _pending(uow: Callable[[], UnitOfWork]) -> list[tuple[UUID, UUID]]:
         return sorted((each.id, each.endpoint_id) for each in page)
 
 
-def _fail(uow: UnitOfWork, rows: list[tuple[UUID, UUID]], *, last: bool) -> None:
+def _fail(uow: UnitOfWork, rows: list[tuple[UUID, UUID]], attempt: int) -> None:
+    last = attempt == ATTEMPTS_EACH
     nothing = (None,) * 6
     random = os.urandom(ids.random_bytes(len(rows)))
     names = ids.uuid7_batch(int(time.time() * 1000), random)
@@ -94,7 +95,8 @@ def _fail(uow: UnitOfWork, rows: list[tuple[UUID, UUID]], *, last: bool) -> None
     )
     then = ("dead_lettered", None) if last else ("pending", 60.0)
     reason = "attempts_exhausted" if last else None
-    moved = [Failure(each, *then, 503, "http_status", reason) for each, _ in rows]
+    what = (attempt - 1, *then, 503, "http_status", reason)
+    moved = [Failure(each, *what) for each, _ in rows]
     assert len(uow.claims.failed(moved)) == len(rows)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ascwebhooks.embedded.receiver import Receiver
 from ascwebhooks.errors import Conflict, NotFound
+from tests.integration import receivers
 from tests.waiting import wait_until
 
 
@@ -114,3 +115,30 @@ def test_a_retry_into_a_region_that_is_no_longer_allowed_is_a_conflict(pipeline)
 
     with pytest.raises(Conflict, match="'default'"):
         pipeline.services.deliveries.retry("acme", delivery_id)
+
+
+def test_an_old_attempt_does_not_end_a_delivery_that_begins_anew(pipeline):
+    """Cancelled and retried while its last attempt is out, which then fails."""
+    gate = threading.Semaphore(0)
+
+    def failing(receiver, connection):
+        while receiver.read_request(connection):
+            gate.acquire(timeout=20)
+            receiver.answered()
+            connection.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
+
+    with receivers.Receiver(failing) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url())
+        delivery_id = pipeline.deliver_one()
+        pipeline.do("UPDATE delivery SET step = 9")
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
+        wait_until(lambda: receiver.requests, 10, "the last attempt is out")
+        cancel(pipeline, delivery_id)
+        pipeline.services.deliveries.retry("acme", delivery_id)
+        assert pipeline.delivery(delivery_id).step == 0
+        gate.release()
+        row = pipeline.after_attempts(delivery_id)
+        turns.stop(0.1)
+        gate.release(5)
+    assert (row.status, row.dead_reason) == ("pending", None)

@@ -126,7 +126,7 @@ def _relations(plan: Any):
 
 
 def failure(delivery_id: UUID) -> Failure:
-    return Failure(delivery_id, "pending", 5.0, 500, "http_status", None)
+    return Failure(delivery_id, 0, "pending", 5.0, 500, "http_status", None)
 
 
 def attempt(delivery_id: UUID) -> NewAttempt:
@@ -138,7 +138,11 @@ def attempt(delivery_id: UUID) -> NewAttempt:
 NARROW = [
     ("claims.mark_alone", lambda u: u.claims.mark_alone(TODAY), 1),
     ("claims.end", lambda u: u.claims.end(TODAY, DeadReason.CRASHES_WORKER), 1),
-    ("claims.delivered", lambda u: u.claims.delivered([TODAY, YESTERDAY], 200, NOW), 2),
+    (
+        "claims.delivered",
+        lambda u: u.claims.delivered([TODAY, YESTERDAY], 200, NOW, held=True),
+        2,
+    ),
     ("claims.failed", lambda u: u.claims.failed([failure(TODAY)]), 1),
     (
         "claims.failed of two days",
