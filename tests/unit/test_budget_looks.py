@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ascwebhooks.domain import budgets
 from ascwebhooks.domain.budget_periods import Bounds, Calendar, Once, Rolling, Unit
 from ascwebhooks.domain.budgets import Budget, Enforcement, Projection, ScopeType
-from ascwebhooks.services.budgets import Shown, Spent
+from ascwebhooks.services.budget_standings import Shown, Spent
 from ascwebhooks.storage.budget_spending import Window
 from ascwebhooks.web.admin import budget_looks
 
