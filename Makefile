@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# LiteLLM's proxy and ours do not agree on versions, and need not.
+LITELLM := .venv-litellm
 RUFF := $(BIN)/ruff
 # Two files at a time: half of the tests wait for processes of theirs, those that come
 # first most of all.
@@ -12,16 +14,19 @@ ONLY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check bench screenshots format clean
+.PHONY: help up test test-litellm check bench screenshots format clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/up.stamp ## Start everything, prove that it works, stay until Ctrl-C
 	@exec $(BIN)/ascwebhooks up
 
 test: $(VENV)/test.stamp ## Run the tests; no service need be running
 	$(PYTEST)
+
+test-litellm: $(VENV)/test.stamp $(LITELLM)/litellm.stamp ## Test with a real LiteLLM proxy, its models mocked
+	TEST_LITELLM=$(CURDIR)/$(LITELLM)/bin/litellm $(BIN)/python -m pytest tests/litellm
 
 check: $(VENV)/test.stamp ## Format, lint, types, import contracts, tests
 	$(RUFF) format --config config/ruff.toml --check .
@@ -41,7 +46,7 @@ format: $(VENV)/test.stamp ## Bring the code into shape
 	$(RUFF) format --config config/ruff.toml .
 
 clean: ## Remove what was installed and made, but for the data in var/
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(LITELLM) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -61,3 +66,10 @@ $(VENV)/up.stamp: $(VENV)/python.stamp setup.cfg config/constraints.txt
 $(VENV)/test.stamp: $(VENV)/python.stamp setup.cfg config/constraints.txt
 	$(BIN)/python -m pip install --quiet -c config/constraints.txt -e '.[embedded,dev]'
 	@touch $@ $(VENV)/up.stamp
+
+$(LITELLM)/litellm.stamp: setup.cfg config/constraints-litellm.txt
+	$(PYTHON) -m venv $(LITELLM)
+	$(LITELLM)/bin/python -m pip install --quiet -c config/constraints-litellm.txt \
+		'litellm[proxy]' redis
+	$(LITELLM)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@

@@ -22,6 +22,7 @@ AscWebhooksError
 ├── Unavailable               a part this needs is away; the same call may work later
 │   └── SearchTooLong         a list would take too long to find; narrow it
 └── SettingsInvalid           a setting is missing or wrong; the process does not start
+    └── MappingInvalid        a mapping's file is wrong
 
 A receiver that answers 500, or does not answer, is not an error here: it is an
 ``Outcome`` value (see ``domain.deliveries``), because it is the expected case.
@@ -170,3 +171,9 @@ class SettingsInvalid(AscWebhooksError):
     """A setting is missing or wrong."""
 
     code = "settings_invalid"
+
+
+class MappingInvalid(SettingsInvalid):
+    """A mapping's file is wrong; the message has the file, the line and the key."""
+
+    code = "mapping_invalid"

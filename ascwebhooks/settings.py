@@ -56,9 +56,12 @@ class Settings:
     allowed_networks: tuple[Network, ...] = ()
     allow_http: bool = False
     ca_file: str | None = None
+    mappings_dir: Path | None = None
     stream: str = "asc:events"
     stream_group: str = "ascwebhooks"
     ingest_batch: int = 500
+    keep_signals: str = "wanted"
+    default_rules: bool = True
     retention_days: int = 30
     dedupe_days: int = 7
     partitions_ahead_days: int = 14
@@ -207,6 +210,7 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         ),
         "ALLOWED_NETWORKS": [str(each) for each in settings.allowed_networks],
         "HOME_DIR": str(settings.home_dir),
+        "MAPPINGS_DIR": settings.mappings_dir and str(settings.mappings_dir),
         "METRICS_TARGETS": list(settings.metrics_targets),
         "PORTAL_FRAME_ANCESTORS": list(settings.portal_frame_ancestors),
         "OIDC_ROLES": [
@@ -280,9 +284,12 @@ class _SettingsSchema(ma.Schema):
     allowed_networks = Networks()
     allow_http = ma.fields.Boolean()
     ca_file = ma.fields.String()
+    mappings_dir = ma.fields.Function(deserialize=Path)
     stream = ma.fields.String()
     stream_group = ma.fields.String()
     ingest_batch = count(1, 5000)
+    default_rules = ma.fields.Boolean()
+    keep_signals = ma.fields.String(validate=validate.OneOf(["wanted", "all"]))
     retention_days = count(8, 3650)
     dedupe_days = count(1, 365)
     partitions_ahead_days = count(2, 365)

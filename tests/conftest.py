@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.integration.engines",
     "tests.integration.pipeline",
     "tests.integration.apis",
+    "tests.integration.commands",
     "tests.integration.visitors",
 ]
 

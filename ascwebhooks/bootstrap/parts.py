@@ -10,17 +10,20 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from ascwebhooks.bootstrap.foundations import Foundations
+from ascwebhooks.bootstrap.triggering import Triggering
 from ascwebhooks.outbound.identity_provider import IdentityProvider
 from ascwebhooks.outbound.loop import Sender
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.budget_plans import BudgetPlans
+from ascwebhooks.services.budget_turns import BudgetTurns
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gateways import Gateways
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
@@ -57,7 +60,7 @@ from ascwebhooks.tasks.app import (
 )
 
 
-class Parts(Foundations):
+class Parts(Triggering):
     """The parts of one process, each made when it is first asked for."""
 
     @cached_property
@@ -142,8 +145,7 @@ class Parts(Foundations):
         """What accepts events."""
         return Acceptance(
             self.uow,
-            self.sealing,
-            entropy=os.urandom,
+            self.writing,
             ring=self.rings.ring,
             metrics=self.metrics,
             tracing=self.tracing,
@@ -243,14 +245,19 @@ class Parts(Foundations):
         return Services(
             acceptance=self.acceptance,
             audit=Audit(uow),
+            budget_plans=BudgetPlans(self.budgets),
+            budget_turns=BudgetTurns(uow, self.deriving),
+            budgets=self.budgets,
             dead_letters=DeadLetters(uow, retention),
             deliveries=self.deliveries,
             endpoint_states=self.endpoint_states,
             endpoints=self.endpoints(),
             events=Events(uow, sealing, self.acceptance, retention=retention),
+            gateways=Gateways(self.acceptance, self.mappings),
             gauges=self.gauges,
             health=self.health(),
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
+            incidents=self.incidents(),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, self.acceptance.accept),
             overviews=Overviews(uow, self.statistics, self.gauges, retention),
@@ -266,12 +273,14 @@ class Parts(Foundations):
             replay_results=ReplayResults(uow, retention),
             replays=self.replays(),
             rings=self.rings,
+            rules=self.rules(),
             secrets=self.secrets,
             sessions=self.sessions,
             signatures=Signatures(uow, sealing, self.deliveries),
             single_sign_on=self.single_sign_on(),
             statistics=self.statistics,
             tenants=self.tenants(),
+            usage=self.usage(),
             walking=Walking(uow, ring=self.rings.ring, retention=retention),
             make_ingestion=self.ingestion,
             make_turns=self.turns,

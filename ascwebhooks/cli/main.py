@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks import __version__
 from ascwebhooks.cli import processes
 from ascwebhooks.cli.audit import audit
+from ascwebhooks.cli.budgets import budgets
 from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.create_many import create_many
 from ascwebhooks.cli.dead_letters import dead_letters
@@ -20,15 +21,19 @@ from ascwebhooks.cli.endpoints import endpoints
 from ascwebhooks.cli.env import env
 from ascwebhooks.cli.event_types import event_types
 from ascwebhooks.cli.events import events
+from ascwebhooks.cli.incidents import incidents
 from ascwebhooks.cli.keys import keys
 from ascwebhooks.cli.listen import listen
+from ascwebhooks.cli.mappings import mappings
 from ascwebhooks.cli.rejected_events import rejected_events
 from ascwebhooks.cli.replays import replay
+from ascwebhooks.cli.rules import rules
 from ascwebhooks.cli.send import send
 from ascwebhooks.cli.subscriptions import subscriptions
 from ascwebhooks.cli.tenants import tenants
 from ascwebhooks.cli.up import up
 from ascwebhooks.cli.update_endpoint import update
+from ascwebhooks.cli.usage import usage
 from ascwebhooks.cli.users import users
 from ascwebhooks.cli.verify import verify
 from ascwebhooks.errors import AscWebhooksError, InvalidInput, SettingsInvalid
@@ -72,10 +77,15 @@ for _command in (
     subscriptions,
     events,
     event_types,
+    budgets,
+    mappings,
     deliveries,
     dead_letters,
     replay,
     rejected_events,
+    rules,
+    incidents,
+    usage,
     doctor,
     env,
 ):

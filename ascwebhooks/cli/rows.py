@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ascwebhooks.domain import ids
+from ascwebhooks.domain import budgets, ids
 from ascwebhooks.domain.explanations import Explanation
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.rules import plain
+from ascwebhooks.domain.timelines import Point, facts
 from ascwebhooks.services.batches import Accepted, Verdict
+from ascwebhooks.services.budget_standings import Detailed, Shown
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
 from ascwebhooks.services.previews import Preview
+from ascwebhooks.services.rules import Held
 
 Row = dict[str, Any]
 
@@ -251,4 +255,118 @@ def person(row: Any) -> Row:
         "state": row.state,
         "created_at": moment(row.created_at),
         "last_login_at": moment(row.last_login_at),
+    }
+
+
+def budget(found: Shown) -> Row:
+    """Return a budget, and how it stands."""
+    row, budget, usage, ahead = found.row, found.budget, found.usage, found.projection
+    return {
+        "id": shown(Kind.BUDGET, row.id),
+        "tenant_id": row.tenant_id,
+        "name": row.name,
+        "scope_type": row.scope_type,
+        "scope_id": row.scope_id or None,
+        "parent_id": row.parent_id and shown(Kind.BUDGET, row.parent_id),
+        "limit": f"{budget.limit:f}",
+        "currency": row.currency,
+        "period": row.period,
+        "thresholds": [budgets.number(each) for each in budget.thresholds],
+        "forecast": row.forecast,
+        "enforcement": row.enforcement,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "period_start": moment(found.period.start),
+        "period_end": moment(found.period.end),
+        "resets_at": moment(found.resets_at),
+        "spent": f"{usage.spent:f}",
+        "remaining": f"{found.remaining:f}",
+        "percent_used": budgets.number(found.percent_used),
+        "unattributed": f"{usage.unattributed:f}",
+        "requests": usage.requests,
+        "unpriced": usage.unpriced,
+        "projected_spend": ahead and f"{ahead.spend:f}",
+        "projected_exhaustion_at": ahead and moment(ahead.exhausted_at),
+    }
+
+
+def budget_details(found: Detailed) -> Row:
+    """Return a budget with its alerts and the periods before."""
+    return {
+        **budget(found),
+        "alerts": [
+            {
+                "basis": each.basis,
+                "threshold": budgets.number(each.threshold),
+                "fired_at": moment(each.fired_at),
+                "recovered_at": moment(each.recovered_at),
+                "times": each.times,
+                "event_id": each.event_id and shown(Kind.EVENT, each.event_id),
+            }
+            for each in found.alerts
+        ],
+        "history": [
+            {
+                "period_start": moment(each.period_start),
+                "period_end": moment(each.period_end),
+                "spent": f"{each.spent:f}",
+                "unattributed": f"{each.unattributed:f}",
+                "requests": each.requests,
+                "unpriced": each.unpriced,
+            }
+            for each in found.history
+        ],
+    }
+
+
+def rule(held: Held) -> Row:
+    """Return a rule with the parameters that its kind takes."""
+    found = held.rule
+    return {
+        "id": shown(Kind.RULE, found.id),
+        "tenant_id": held.tenant_id,
+        "name": found.name,
+        "kind": str(found.kind),
+        "severity": str(found.severity),
+        "enabled": found.enabled,
+        "origin": str(held.origin),
+        **plain(found.spec),
+        "created_at": moment(held.created_at),
+        "updated_at": moment(held.updated_at),
+    }
+
+
+def incident(row: Any) -> Row:
+    """Return an incident."""
+    return {
+        "id": shown(Kind.INCIDENT, row.id),
+        "tenant_id": row.tenant_id,
+        "rule_id": shown(Kind.RULE, row.rule_id),
+        "rule_name": row.rule_name,
+        "kind": row.kind,
+        "severity": row.severity,
+        "state": row.phase,
+        "subject": row.subject,
+        "facts": row.facts,
+        "opened_at": moment(row.opened_at),
+        "last_told_at": moment(row.told_at),
+        "repeats": row.repeats,
+        "resolved_at": moment(row.resolved_at),
+        "reason": row.ended,
+    }
+
+
+def usage(point: Point) -> Row:
+    """Return a step of a timeline."""
+    found = facts(point)
+    sent = point.deliveries
+    return {
+        **found,
+        "at": moment(point.at),
+        "deliveries": sent
+        and {
+            "delivered": sent.delivered,
+            "failed": sent.failed,
+            "dead_lettered": sent.dead_lettered,
+        },
     }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ascwebhooks.domain.budgets import Basis, Enforcement, ScopeType
+
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
@@ -49,7 +51,7 @@ _COST: Schema = {
 
 
 def _choice(*values: str) -> Schema:
-    return {"type": "string", "examples": list(values)}
+    return {"type": "string", "examples": [str(each) for each in values]}
 
 
 #: By name: the schema, and a value to show.
@@ -75,28 +77,30 @@ FIELDS: dict[str, tuple[Schema, Any]] = {
     "normalized_error": (_TEXT_OR_NULL, "429_RATE_LIMITED"),
     "deployment_id": (_TEXT_OR_NULL, "openai-us-1"),
     "region": (_TEXT_OR_NULL, "us"),
-    "budget_id": (_TEXT, "bud-search-2026"),
+    "budget_id": (_TEXT, "bud_01kb0c6v4ze8tbc5t6q1s2n3xy"),
     "budget_name": (_TEXT_OR_NULL, "Search, monthly"),
-    "scope_type": (_choice("org", "business_unit", "team", "user", "key"), "team"),
-    "scope_id": (_TEXT, "search"),
-    "parent_budget_ids": (_TEXTS, ["bud-acme-2026"]),
-    "limit": (_AMOUNT, "100.00"),
+    "scope_type": (_choice(*ScopeType), "team"),
+    "scope_id": (_TEXT_OR_NULL, "search"),
+    "parent_budget_ids": (_TEXTS, ["bud_01kb0c6v4ze8tbc5t6q1s2n3xz"]),
+    "limit": (_AMOUNT, "100"),
     "spent": (_AMOUNT, "95.20"),
     "remaining": (_AMOUNT, "4.80"),
     "percent_used": (_NUMBER, 95.2),
     "previous_percent": (_NUMBER, 79.4),
     "threshold_percent": (_NUMBER, 95),
     "crossed_thresholds": ({"type": "array", "items": _NUMBER}, [80, 95]),
-    "basis": (_choice("actual", "forecast"), "actual"),
+    "basis": (_choice(*Basis), "actual"),
     "currency": (_CURRENCY, "USD"),
     "period_start": (_TIME, "2026-11-01T00:00:00Z"),
     "period_end": (_TIME, "2026-12-01T00:00:00Z"),
     "resets_at": (_TIME_OR_NULL, "2026-12-01T00:00:00Z"),
-    "enforcement": (_choice("monitor", "block"), "monitor"),
+    "enforcement": (_choice(*Enforcement), "alert"),
     "projected_spend": (_AMOUNT, "130.40"),
     "projected_exhaustion_at": (_TIME_OR_NULL, "2026-11-24T06:00:00Z"),
     "trigger_request_id": (_TEXT_OR_NULL, "chatcmpl-210c1cd3"),
     "late": ({"type": "boolean"}, False),
+    "changed_fields": (_TEXTS, ["limit"]),
+    "previous_limit": (_AMOUNT, "80"),
     "incident_id": (_TEXT, "inc-7f3a"),
     "provider": (_TEXT, "openai"),
     "model": (_TEXT_OR_NULL, "gpt-4o-mini"),
@@ -110,7 +114,13 @@ FIELDS: dict[str, tuple[Schema, Any]] = {
         {"type": "object", "additionalProperties": _COUNT},
         {"429": 40, "500": 2},
     ),
-    "severity": (_choice("warning", "critical"), "critical"),
+    "rule_id": (_TEXT, "rul_01kaqxf6h0e008000000000001"),
+    "rule_name": (_TEXT, "Error rate of a model"),
+    "repeat": (_COUNT, 0),
+    "measure": (_choice("duration", "time_to_first_token"), "duration"),
+    "quantile": ({"type": "number", "minimum": 0, "maximum": 1}, 0.95),
+    "value_ms": (_SECONDS, 11800.0),
+    "severity": (_choice("info", "warning", "critical"), "critical"),
     "from_model": (_TEXT, "gpt-4o-mini"),
     "to_model": (_TEXT_OR_NULL, "claude-haiku"),
     "attempts": (_COUNT, 2),

@@ -42,6 +42,9 @@ class Kind(StrEnum):
     USER = "usr"
     SESSION = "ses"
     PORTAL_LINK = "lnk"
+    BUDGET = "bud"
+    RULE = "rul"
+    INCIDENT = "inc"
 
 
 def uuid7(ms: int, random: bytes) -> UUID:

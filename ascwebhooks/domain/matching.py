@@ -82,7 +82,8 @@ def check_event_types(event_types: Sequence[str]) -> None:
             raise InvalidInput(f"event_types: {each!r}: {problem}", field="event_types")
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
+def glob(pattern: str) -> re.Pattern[str]:
+    """Return what a pattern stands for; ``*`` is any run of characters."""
     # Each inner part is atomic: the first place it fits is the best one, and a
     # tenant's "*a*a*a*b" cannot make the matcher backtrack for ever.
     first, *inner, last = map(re.escape, re.split(r"\*+", pattern))
@@ -110,7 +111,7 @@ class Matcher:
         if "*" not in pattern:
             self._exact.setdefault(pattern, []).append(subscription)
             return
-        self._globs.append((_glob(pattern), subscription))
+        self._globs.append((glob(pattern), subscription))
 
     def match(self, event_type: str) -> Match:
         """Return who wants this type, each endpoint once, in order of id."""

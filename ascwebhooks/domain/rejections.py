@@ -63,6 +63,11 @@ ADVICE: dict[str, Advice] = {
         "A text in it holds half a character",
         "Somebody cut a text within a surrogate pair: mend or shorten it.",
     ),
+    "not_mapped": Advice(
+        "A gateway's record could not be made an event",
+        "What came is not kept, for it may hold prompts. Look at the mapping, or at"
+        " what the gateway sends there.",
+    ),
     "database_refused": Advice(
         "The database refused it",
         "This should not happen: tell whoever runs the platform, with its id.",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from ascwebhooks.domain import events
+from ascwebhooks.domain import derived, events
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
 from ascwebhooks.domain.ids import Kind
@@ -27,17 +27,19 @@ from ascwebhooks.services.batches import (
     Refusal,
     Resubmitted,
     Verdict,
+    Writing,
 )
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.resubmission import Resubmission
 from ascwebhooks.services.routes import Routes
-from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.unit_of_work import UnitOfWork, is_bad_data
 
 log = structlog.get_logger()
 
+#: How events came that follow from others (``services.deriving``).
+DERIVED = "triggers"
 Numbered = tuple[int, Event]
 
 
@@ -47,17 +49,15 @@ class Acceptance:
     def __init__(
         self,
         uow: Callable[[], UnitOfWork],
-        sealing: Sealing,
+        writing: Writing,
         *,
-        entropy: Callable[[int], bytes],
         ring: Callable[[set[Due]], None],
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         """Take the parts; ``ring`` is called after each commit."""
         self._uow = uow
-        self._sealing = sealing
-        self._entropy = entropy
+        self._writing = writing
         self._ring = ring
         self._metrics = metrics or Metrics()
         self._tracing = tracing
@@ -71,6 +71,7 @@ class Acceptance:
         tenant_id: str | None = None,
         only: UUID | None = None,
         resubmits: Resubmitted | None = None,
+        known_bad: Mapping[int, Rejected] | None = None,
     ) -> list[Verdict]:
         """Accept or refuse each event; what is returned is committed.
 
@@ -82,6 +83,7 @@ class Acceptance:
             only: The one endpoint that gets them, instead of those subscribed.
             resubmits: The rejected event that the one event here was; it goes if
                 the event is accepted, and stays if not.
+            known_bad: What is refused whatever it is, by its position, and why.
 
         Returns:
             A verdict for each, in the same order.  ``Postponed`` is for those of a
@@ -97,6 +99,8 @@ class Acceptance:
         refusals: list[Refusal] = []
         for position, raw in enumerate(raws):
             try:
+                if known_bad is not None and position in known_bad:
+                    raise known_bad[position]
                 parsed.append((position, _parse(raw, tenant_id)))
             except Rejected as verdict:
                 refusals.append(Refusal(position, verdict.code, verdict.detail))
@@ -152,7 +156,7 @@ class Acceptance:
             in_turn = intake.via != OPERATIONS
             routes = self._routes.of(uow, tenants, in_turn=in_turn)
             kind = Batch if intake.resubmits is None else Resubmission
-            batch = kind(uow, self._sealing, self._entropy, intake, routes)
+            batch = kind(uow, self._writing, intake, routes)
             batch.write(parsed, refusals)
             _record(uow, intake, parsed)
             uow.after_commit(lambda: self._ring(batch.rings))
@@ -165,12 +169,16 @@ class Acceptance:
 
     def _tell(self, batch: Batch, via: str) -> None:
         """Log and count a batch that was committed."""
-        events, rejected = len(batch.events), len(batch.refusals)
-        duplicates = len(batch.verdicts) - events - rejected
+        rejected = len(batch.refusals)
+        taken = [each for each in batch.verdicts.values() if isinstance(each, Accepted)]
+        duplicates = sum(each.duplicate for each in taken)
+        events = len(taken) - duplicates
         log.info(
             "events_accepted",
             via=via,
             events=events,
+            kept=len(batch.events) - batch.derived,
+            derived=batch.derived,
             deliveries=len(batch.deliveries),
             duplicates=duplicates,
             rejected=rejected,
@@ -179,6 +187,10 @@ class Acceptance:
         if codes:
             log.warning("events_rejected", via=via, codes=dict(codes))
         self._metrics.accepted(via, events=events, duplicates=duplicates, codes=codes)
+        if batch.derived:
+            self._metrics.accepted(
+                DERIVED, events=batch.derived, duplicates=0, codes={}
+            )
 
 
 def _record(uow: UnitOfWork, intake: Intake, parsed: Sequence[Numbered]) -> None:
@@ -204,6 +216,10 @@ def _new(
 
 def _parse(raw: bytes, only_tenant: str | None) -> Event:
     event = events.parse(raw)
+    if event.source == derived.SOURCE:
+        raise Rejected(
+            "reserved_source", f"events of {derived.SOURCE} are made here alone."
+        )
     if only_tenant is not None and event.tenant_id != only_tenant:
         raise Rejected(
             "tenant_not_permitted", f"this key is for the tenant {only_tenant!r} alone."

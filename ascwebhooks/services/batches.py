@@ -10,14 +10,17 @@ from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.deliveries import Status
+from ascwebhooks.domain.derived import SOURCE, derived_id
 from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
+from ascwebhooks.domain.signals import is_signal
 from ascwebhooks.services import endings
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
+from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.storage.events import NewDelivery, NewEvent, NewKey
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.models import RejectedEvent
@@ -82,6 +85,19 @@ class Intake:
     resubmits: Resubmitted | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What every batch of a process is written with.
+
+    ``keep_signals``: whether signals that nobody takes are kept too.
+    """
+
+    sealing: Sealing
+    entropy: Callable[[int], bytes]
+    triggers: Triggers
+    keep_signals: bool = False
+
+
 class Batch:
     """What one transaction writes; the caller commits it.
 
@@ -91,19 +107,23 @@ class Batch:
     def __init__(
         self,
         uow: UnitOfWork,
-        sealing: Sealing,
-        entropy: Callable[[int], bytes],
+        writing: Writing,
         intake: Intake,
         routes: dict[str, TenantRoutes],
+        now: datetime | None = None,
     ) -> None:
         self._uow = uow
-        self._sealing = sealing
-        self._entropy = entropy
+        self._sealing = writing.sealing
+        self._entropy = writing.entropy
+        self._triggers = writing.triggers
+        self._keep_signals = writing.keep_signals
         self._intake = intake
         self._routes = routes
-        self._now = uow.now()
+        self._now = now or uow.now()
         self.events: list[NewEvent] = []
         self.deliveries: list[NewDelivery] = []
+        self.derived = 0
+        self._events_written = 0
         self._in_order: list[int] = []
         self.refusals: list[Refusal] = []
         self.rings: set[Due] = set()
@@ -120,12 +140,47 @@ class Batch:
         """
         self.refusals.extend(refusals)
         known = [each for each in parsed if self._is_known(*each)]
-        for position, event, event_id in self._new(known):
-            self._add(position, event, event_id)
-        self._uow.events.add_all(self.events)
+        new = self._new(known)
+        for position, event, event_id in new:
+            sent = self._add(event, event_id, self._intake.only)
+            self.verdicts[position] = Accepted(
+                event_id, event.source_id, duplicate=False, deliveries=sent
+            )
+        # First what needs no lock: those of triggers are held until the commit.
+        self._write_events()
+        self._observe([(event, event_id) for _, event, event_id in new])
+        self._write_rows()
+        self._reject()
+        self._count_endings()
+
+    def derive(self, derived: Sequence[Event]) -> None:
+        """Add events that this service worked out; ``finish`` writes them.
+
+        Their ids are made of their cause: what came before is left out.
+        """
+        keyed = {}
+        for event in reversed(derived):
+            key = self._key(event, derived_id(event, self._now))
+            keyed[key.tenant_id, key.digest] = key, event
+        # Whoever makes an event holds a lock on its cause, so nobody else is at it.
+        wanted = [keyed[name][0] for name in sorted(keyed)]
+        claimed = self._uow.events.claim_keys(wanted)
+        for key, event in reversed(keyed.values()):
+            if key.event_id in claimed:
+                self.derived += 1
+                self._add(event, key.event_id)
+
+    def finish(self) -> None:
+        """Write what was added."""
+        self._write_rows()
+        self._count_endings()
+
+    def _write_rows(self) -> None:
+        self._write_events()
         self._give_places()
         self._uow.events.add_deliveries(self.deliveries)
-        self._reject()
+
+    def _count_endings(self) -> None:
         endings.count(
             self._uow,
             (
@@ -134,6 +189,22 @@ class Batch:
                 if each.dead_reason is not None
             ),
         )
+
+    def _write_events(self) -> None:
+        self._uow.events.add_all(self.events[self._events_written :])
+        self._events_written = len(self.events)
+
+    def _observe(self, new: Sequence[tuple[Event, UUID]]) -> None:
+        signals = [each for each in new if is_signal(each[0].type)]
+        if not signals:
+            return
+        # What follows is sealed behind locks, and the day's key is another connection.
+        for tenant_id in {event.tenant_id for event, _ in signals}:
+            self._sealing.prepare(tenant_id, day_scope(signals[0][1]))
+        versions = {name: route.version for name, route in self._routes.items()}
+        derived = self._triggers.observe(self._uow, signals, versions, self._now)
+        if derived:
+            self.derive(derived)
 
     def _new_ids(self, count: int) -> list[UUID]:
         ms = int(self._now.timestamp() * 1000)
@@ -196,7 +267,17 @@ class Batch:
         detail = f"{shown} came with the same source and id and other content."
         self._refuse(position, "id_conflict", detail)
 
-    def _add(self, position: int, event: Event, event_id: UUID) -> None:
+    def _add(self, event: Event, event_id: UUID, only: UUID | None = None) -> int:
+        """Add an event and its deliveries; return how many these are.
+
+        Args:
+            event: Which.
+            event_id: Its id.
+            only: The one endpoint that gets it, whoever is subscribed.
+        """
+        chosen = self._chosen(event) if only is None else Chosen((only,))
+        if not self._is_kept(event, chosen):
+            return 0
         sealed = self._sealing.seal(
             event.tenant_id,
             day_scope(event_id),
@@ -204,7 +285,6 @@ class Batch:
             event_id,
             events.keep(event, self._now),
         )
-        chosen = self._chosen(event)
         self.events.append(
             NewEvent(
                 event_id,
@@ -219,16 +299,23 @@ class Batch:
             )
         )
         self._fan_out(event, event_id, chosen.endpoints)
-        self.verdicts[position] = Accepted(
-            event_id,
-            event.source_id,
-            duplicate=False,
-            deliveries=len(chosen.endpoints),
+        return len(chosen.endpoints)
+
+    def _is_kept(self, event: Event, chosen: Chosen) -> bool:
+        """Return whether an event gets a row: not a signal that nobody takes.
+
+        There may be 10,000 a second.  What was worked out from them is rare, and no
+        signal whatever its type.  A filter that failed says so on the event.
+        """
+        return bool(
+            chosen.endpoints
+            or self._keep_signals
+            or event.source == SOURCE
+            or not is_signal(event.type)
+            or "failed" in (chosen.not_sent or {})
         )
 
     def _chosen(self, event: Event) -> Chosen:
-        if self._intake.only is not None:
-            return Chosen((self._intake.only,))
         routes = self._routes[event.tenant_id]
         match = routes.matcher.match(event.type)
         # Data is read for filters alone.

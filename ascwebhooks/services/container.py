@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.audit import Audit
+from ascwebhooks.services.budget_plans import BudgetPlans
+from ascwebhooks.services.budget_turns import BudgetTurns
+from ascwebhooks.services.budgets import Budgets
 from ascwebhooks.services.dead_letters import DeadLetters
 from ascwebhooks.services.deliveries import Deliveries
 from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
+from ascwebhooks.services.gateways import Gateways
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
+from ascwebhooks.services.incidents import Incidents
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.keys import Keys
 from ascwebhooks.services.maintenance import Maintenance
@@ -30,6 +35,7 @@ from ascwebhooks.services.rejected_events import RejectedEvents
 from ascwebhooks.services.replay_results import ReplayResults
 from ascwebhooks.services.replays import Replays
 from ascwebhooks.services.rings import Rings
+from ascwebhooks.services.rules import Rules
 from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.sign_on import SingleSignOn
@@ -38,6 +44,7 @@ from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.usage import Usage
 from ascwebhooks.services.walking import Walking
 
 
@@ -47,14 +54,19 @@ class Services:
 
     acceptance: Acceptance
     audit: Audit
+    budget_plans: BudgetPlans
+    budget_turns: BudgetTurns
+    budgets: Budgets
     dead_letters: DeadLetters
     deliveries: Deliveries
     endpoint_states: EndpointStates
     endpoints: Endpoints
     events: Events
+    gateways: Gateways
     gauges: Gauges
     health: Health
     idempotency: Idempotency
+    incidents: Incidents
     keys: Keys
     maintenance: Maintenance
     metrics: Metrics
@@ -69,6 +81,7 @@ class Services:
     replay_results: ReplayResults
     replays: Replays
     rings: Rings
+    rules: Rules
     secrets: Secrets
     sessions: Sessions
     single_sign_on: SingleSignOn | None
@@ -76,6 +89,7 @@ class Services:
     signatures: Signatures
     subscriptions: Subscriptions
     tenants: Tenants
+    usage: Usage
     walking: Walking
     make_ingestion: Callable[[], Ingestion]
     make_turns: Callable[[str, bool], Turns]

@@ -96,6 +96,21 @@ class Deliveries:
         with self._uow() as uow:
             return uow.deliveries.named(tenant_id, delivery_ids)
 
+    def of_events(
+        self, tenant_id: str, event_ids: Sequence[UUID]
+    ) -> dict[UUID, Sequence[Delivery]]:
+        """Return what became of some of a tenant's events, the oldest delivery first.
+
+        Args:
+            tenant_id: Whose.
+            event_ids: Which; each is looked for on its own, so they are to be few.
+        """
+        with self._uow() as uow:
+            return {
+                each: uow.deliveries.of_event(tenant_id, each)
+                for each in dict.fromkeys(event_ids)
+            }
+
     def news(
         self,
         tenant_id: str | None,

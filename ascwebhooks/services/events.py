@@ -115,7 +115,7 @@ class Events:
         with self._uow() as uow:
             event = uow.events.find(tenant_id, event_id)
             if event is None:
-                raise NotFound(f"there is no event {ids.show(Kind.EVENT, event_id)}.")
+                raise _not_there(uow, tenant_id, event_id)
             deliveries = uow.deliveries.of_event(tenant_id, event_id)
             window = ids.window(uow.now(), self._retention)
             explained = explain(uow, event, deliveries, window=window)
@@ -172,3 +172,13 @@ class Events:
         except CannotOpen:
             return None, None
         return events.unpack(plain)
+
+
+def _not_there(uow: UnitOfWork, tenant_id: str, event_id: UUID) -> NotFound:
+    shown = ids.show(Kind.EVENT, event_id)
+    if uow.events.was_accepted(tenant_id, event_id):
+        return NotFound(
+            f"{shown} was accepted and counted, and is not kept: no subscription took"
+            " it, and KEEP_SIGNALS is 'wanted'."
+        )
+    return NotFound(f"there is no event {shown}.")

@@ -95,6 +95,7 @@ class Maintenance:
             rejected = uow.rejected_events.purge(ids.lowest(now - self._retention))
             answers = uow.idempotency.forget(now - LIFE)
             notices = uow.notices.forget(now - self._retention)
+            uow.budget_spending.forget_buckets(now)
             uow.sessions.end_expired(now)
             uow.portal_links.forget(now - _LINKS_KNOWN)
             uow.throttles.forget_old(now - FORGOTTEN_AFTER)

@@ -58,6 +58,13 @@ class Sealing:
         cipher = self._key(tenant_id, scope, make=False)[1]
         return encryption.unseal(cipher, sealed, associated_data(tenant_id, table, row))
 
+    def prepare(self, tenant_id: str, scope: str) -> None:
+        """Have a key at hand, so that sealing takes no other connection later on.
+
+        Before locks that others wait for: they may hold the connections there are.
+        """
+        self._key(tenant_id, scope)
+
     def missing(self, ring_keys: Iterable[str]) -> list[str]:
         """Return those of these ids whose keys the ring lacks, sorted."""
         return sorted(set(ring_keys) - self._ring.ids)

@@ -173,6 +173,7 @@ class Tenants:
             # First: nobody is to be told of the dead letters any more.
             uow.tenants.delete(tenant, uow.now())
             uow.flush()
+            uow.incidents.drop_live(tenant_id)
             room = END_BATCH
             for endpoint_id in sorted(uow.endpoints.all_ids(tenant_id)):
                 # Others wait for the tenant's row meanwhile: a batch in all.

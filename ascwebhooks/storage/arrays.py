@@ -7,6 +7,7 @@ as one array literal: psycopg2 would adapt each by itself at several times the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
@@ -19,6 +20,11 @@ def uuids(values: Iterable[UUID]) -> str:
 def spell(value: UUID) -> str:
     """Return an id in a spelling that PostgreSQL reads and that is quickly made."""
     return value.int.to_bytes(16, "big").hex()
+
+
+def numbers(values: Iterable[int | Decimal]) -> str:
+    """Return numbers as PostgreSQL's literal of an array of them."""
+    return "{" + ",".join([str(value) for value in values]) + "}"
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> dict[str, object]:

@@ -159,6 +159,24 @@ class EventRepository:
             select(Event).where(Event.id == event_id, Event.tenant_id == tenant_id)
         ).one_or_none()
 
+    def was_accepted(self, tenant_id: str, event_id: UUID) -> bool:
+        """Return whether an event of the last ``DEDUPE_DAYS`` days had this id."""
+        found = select(EventKey.event_id).where(
+            EventKey.event_id == event_id, EventKey.tenant_id == tenant_id
+        )
+        return self._session.scalars(found).one_or_none() is not None
+
+    def of_source(
+        self, tenant_id: str, source: str, source_ids: Sequence[str]
+    ) -> Sequence[Event]:
+        """Return a tenant's events with these ids of one source, the oldest first."""
+        query = select(Event).where(
+            Event.tenant_id == tenant_id,
+            Event.source == source,
+            Event.source_id.in_(source_ids),
+        )
+        return self._session.scalars(query.order_by(Event.id)).all()
+
     def page(
         self,
         tenant_id: str,

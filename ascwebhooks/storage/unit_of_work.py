@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from ascwebhooks.domain.audit import SYSTEM, Actor
 from ascwebhooks.errors import SearchTooLong, Unavailable
 from ascwebhooks.storage.audit import AuditRepository
+from ascwebhooks.storage.budget_spending import BudgetSpendRepository
+from ascwebhooks.storage.budgets import BudgetRepository
 from ascwebhooks.storage.claims import ClaimRepository
 from ascwebhooks.storage.data_keys import DataKeyRepository
 from ascwebhooks.storage.dead_letters import DeadLetterRepository
@@ -24,6 +26,7 @@ from ascwebhooks.storage.endpoints import EndpointRepository
 from ascwebhooks.storage.events import EventRepository
 from ascwebhooks.storage.gauges import GaugeRepository
 from ascwebhooks.storage.idempotency import IdempotencyRepository
+from ascwebhooks.storage.incidents import IncidentRepository
 from ascwebhooks.storage.keys import ApiKeyRepository
 from ascwebhooks.storage.mailboxes import MailboxRepository
 from ascwebhooks.storage.notices import NoticeRepository
@@ -33,11 +36,14 @@ from ascwebhooks.storage.rejected_events import RejectedEventRepository
 from ascwebhooks.storage.replay_results import ReplayResultRepository
 from ascwebhooks.storage.replays import ReplayRepository
 from ascwebhooks.storage.rollups import RollupRepository
+from ascwebhooks.storage.rules import RuleRepository
 from ascwebhooks.storage.sessions import SessionRepository
 from ascwebhooks.storage.standings import StandingRepository
 from ascwebhooks.storage.subscriptions import SubscriptionRepository
 from ascwebhooks.storage.tenants import TenantRepository
 from ascwebhooks.storage.throttles import ThrottleRepository
+from ascwebhooks.storage.usage import UsageRepository
+from ascwebhooks.storage.violations import ViolationRepository
 
 log = structlog.get_logger()
 
@@ -112,6 +118,12 @@ class UnitOfWork:
         self.sessions = SessionRepository(session)
         self.portal_links = PortalLinkRepository(session)
         self.throttles = ThrottleRepository(session)
+        self.budgets = BudgetRepository(session)
+        self.budget_spending = BudgetSpendRepository(session)
+        self.usage = UsageRepository(session)
+        self.violations = ViolationRepository(session)
+        self.rules = RuleRepository(session)
+        self.incidents = IncidentRepository(session)
         self.audit = AuditRepository(session, self._actor)
         return self
 

@@ -54,6 +54,18 @@ def sum_up_hours(self: ServiceTask) -> None:
 
 
 @task()
+def evaluate_rules(self: ServiceTask) -> None:
+    """Open, repeat and resolve the incidents that are due."""
+    self.services.incidents.evaluate()
+
+
+@task()
+def keep_usage(self: ServiceTask) -> None:
+    """Move old minutes of usage into hours, and forget what is older still."""
+    self.services.usage.keep()
+
+
+@task()
 def tell_notices(self: ServiceTask) -> None:
     """Make events of what happened to endpoints and deliveries."""
     self.services.notices.tell()
@@ -63,3 +75,9 @@ def tell_notices(self: ServiceTask) -> None:
 def disable_failing(self: ServiceTask) -> None:
     """Disable the endpoints that have failed for days."""
     self.services.endpoint_states.disable_failing()
+
+
+@task()
+def turn_budgets(self: ServiceTask) -> None:
+    """Tell of budgets' periods that began and of limits that will be passed."""
+    self.services.budget_turns.turn()

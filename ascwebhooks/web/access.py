@@ -110,7 +110,7 @@ def check() -> None:
         raise NotFound("there is no such page.")
     if needed.permission is None:
         return
-    who = g.caller = _recognise()
+    who = g.caller = _recognise(needed.permission)
     act_as(who.actor(request.remote_addr or "", g.request_id))
     _check_tenant(who, needed)
     if not who.may(needed.permission):
@@ -151,12 +151,24 @@ def _declared(app: Flask, endpoint: str, method: str) -> Needs | None:
     return getattr(function, _EXTENSION, None)
 
 
-def _recognise() -> Caller:
+def _recognise(permission: Permission) -> Caller:
+    key = services().keys.recognise(_secret(permission))
+    return Caller(key.tenant_id, Role(key.role), key.shown, key.id)
+
+
+def _secret(permission: Permission) -> str:
+    """Return the key that a request came with.
+
+    For publishing it may be the password, for senders that take a URL and no header.
+    """
+    given = request.authorization
+    is_basic = given is not None and given.type == "basic"
+    if given is not None and is_basic and permission is Permission.PUBLISH:
+        return (given.password or "").strip()
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise NotAuthenticated("send 'Authorization: Bearer <API key>'.")
-    key = services().keys.recognise(secret.strip())
-    return Caller(key.tenant_id, Role(key.role), key.shown, key.id)
+    return secret.strip()
 
 
 def _check_tenant(who: Caller, needed: Needs) -> None:

@@ -12,17 +12,23 @@ from ascwebhooks.web.admin import pages
 from ascwebhooks.web.answers import Json
 from ascwebhooks.web.api import (
     bodies,
+    budgets,
     deliveries,
     endpoints,
     event_types,
     events,
+    incidents,
+    ingest,
     keys,
     onboarding,
+    otlp,
     portal_links,
     rejected_events,
     replays,
+    rules,
     subscriptions,
     tenants,
+    usage,
 )
 from ascwebhooks.web.api.description import make_api
 
@@ -47,10 +53,16 @@ def create_app(services: Services, settings: Settings) -> Flask:
         onboarding,
         subscriptions,
         events,
+        ingest,
+        otlp,
         event_types,
+        budgets,
         deliveries,
         replays,
         rejected_events,
+        rules,
+        incidents,
+        usage,
         portal_links,
         keys,
     ):

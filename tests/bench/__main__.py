@@ -31,7 +31,7 @@ _RESULTS = Path("var/bench.json")
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("words", nargs=-1, metavar="[ONLY=name,…]")
-@click.option("--only", help="Scenarios: limit, hot, spread, latency, lists.")
+@click.option("--only", help="Scenarios: limit, hot, spread, latency, lists, triggers.")
 @click.option("--deliver", default=1, show_default=True, help="Delivery processes.")
 @click.option("--threads", default=4, show_default=True, help="Threads in each.")
 @click.option("--spy", type=click.Path(path_type=Path), help="Profile into a folder.")

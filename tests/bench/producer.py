@@ -50,7 +50,9 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     endpoints, tenants = order["endpoints"], order["tenants"]
     made = [
-        events.make(
+        events.signal(events.tenant(0), events.source_id(order["run"], number), number)
+        if order.get("signals")
+        else events.make(
             events.tenant(number % endpoints % tenants),
             events.type_of(number % endpoints),
             events.source_id(order["run"], number),

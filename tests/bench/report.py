@@ -67,6 +67,8 @@ BARS = (
     Bar("latency_50_p50_ms", 15, False),
     Bar("latency_50_p99_ms", 80, False),
     Bar("lists_slowest_p95_ms", 300, False),
+    Bar("triggers_100", 4_000, True),
+    Bar("triggers_100_rules_20", 4_000, True),
 )
 _NAMES = {
     "limit": "limit: bare libcurl loop",
@@ -74,6 +76,10 @@ _NAMES = {
     "hot": "hot: 1 endpoint",
     "spread": "spread: 1,000 endpoints",
     "lists_slowest_p95_ms": "lists: slowest page p95",
+    "triggers_1": "signals, 1 budget",
+    "triggers_10": "signals, 10 budgets",
+    "triggers_100": "signals, 100 budgets",
+    "triggers_100_rules_20": "signals, 100 budgets and 20 rules",
 }
 
 

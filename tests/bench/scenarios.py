@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from statistics import median
 
 from tests.bench import helpers, limits, openings
@@ -19,6 +20,8 @@ EVENTS = 20_000
 LIMIT_REQUESTS = 40_000
 LATENCY_S = 20
 RATES = (50, 200)
+#: How many budgets signals charge, and how many rules of its own a tenant has.
+TRIGGERS = ((1, 0), (10, 0), (100, 0), (100, 20))
 _WARM_EVENTS = 1_000
 _TIMEOUT_S = 120.0
 _POLL_S = 0.01
@@ -265,10 +268,92 @@ def _check(product: Product, name: str, total: int, sent: int, count: int) -> No
         )
 
 
+def triggers(ground: Ground) -> Result:
+    """Accept signals of a tenant with budgets and rules, beside delivery.
+
+    The rules that hold by default are there each time.
+    """
+    result = Result({})
+    for count, rules in TRIGGERS:
+        name = f"triggers_{count}" + (f"_rules_{rules}" if rules else "")
+        ground.say(f"{name}: starting workers")
+        with ground.bench.product(ground.crew) as product:
+            product.budgets(count, ground.nginx.url("b"))
+            product.rules(rules)
+            _signals(ground, product, "warm", _WARM_EVENTS)
+            product.query("CHECKPOINT")
+            ground.say(f"{name}: {EVENTS} signals")
+            with ground.spies.on(name, product):
+                rate, used = _signals(ground, product, name, EVENTS)
+            ground.spies.statements(name, product)
+            _check_charges(product, count)
+            result.figures[name] = rate
+            result.cpu_s |= {f"{name} {key}": value for key, value in used.items()}
+            result.remarks += product.complaints()
+    return result
+
+
+def _signals(
+    ground: Ground, product: Product, name: str, count: int
+) -> tuple[float, dict[str, float]]:
+    """Return signals a second, first XADD to the last one charged and delivered."""
+    charged = _charged(product) + count
+    order = _order(product, name, count, 0.0) | {
+        "endpoints": 1,
+        "tenants": 1,
+        "signals": True,
+    }
+    with helpers.producer(order) as producer:
+        usage = Usage(product.pids | {"producer": producer.pid})
+        producer.tell("go")
+        began, _ = producer.hear()
+        deadline = time.monotonic() + _TIMEOUT_S
+        while _charged(product) < charged or _pending(product):
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"{name}: {_charged(product)} of {charged} charged")
+            time.sleep(_SENT_POLL_S)
+        ended = time.monotonic()
+        return count / (ended - began), usage.so_far()
+
+
+def _charged(product: Product) -> int:
+    """Return how many signals the budget has that was made last."""
+    rows = product.query(
+        "SELECT coalesce(max(requests), 0) FROM budget_spend WHERE budget_id ="
+        " (SELECT id FROM budget ORDER BY id DESC LIMIT 1)"
+    )
+    return int(rows[0][0])
+
+
+def _pending(product: Product) -> int:
+    rows = product.query("SELECT count(*) FROM delivery WHERE status = 'pending'")
+    return int(rows[0][0])
+
+
+def _check_charges(product: Product, budgets: int) -> None:
+    """Raise BenchFailed unless each budget has every signal, to the last digit."""
+    total = EVENTS + _WARM_EVENTS
+    exact = (total - total // 20) * Decimal("0.0000051")
+    rows = product.query(
+        "SELECT count(*), min(requests), max(requests), min(spent), max(spent)"
+        " FROM budget_spend"
+    )
+    wanted = (budgets, total, total, exact, exact)
+    if rows[0] != wanted:
+        raise BenchFailed(f"charged {rows[0]}, and not {wanted}")
+    told = product.query(
+        "SELECT count(*), count(DISTINCT source_id) FROM event"
+        " WHERE starts_with(type, 'budget.')"
+    )
+    if not told[0][0] == told[0][1] >= budgets:
+        raise BenchFailed(f"{told[0]} events of {budgets} budgets")
+
+
 ALL: dict[str, Callable[[Ground], Result]] = {
     "limit": limit,
     "hot": hot,
     "spread": spread,
     "latency": latency,
     "lists": lists,
+    "triggers": triggers,
 }

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from sqlalchemy import Engine
 
 from ascwebhooks import logs
 from ascwebhooks.bootstrap import Parts
+from ascwebhooks.domain.budgets import ScopeType
+from ascwebhooks.domain.rules import RuleKind
 from ascwebhooks.embedded.engines import Engines, of_home
 from ascwebhooks.embedded.postgres import Postgres
 from ascwebhooks.embedded.processes import Program, spawn, stop
@@ -99,6 +102,32 @@ def bench() -> Iterator[Bench]:
             yield Bench(folder, engines)
 
 
+#: Half of them look at each signal, half at windows.
+_RULES: tuple[tuple[RuleKind, dict[str, Any]], ...] = (
+    (RuleKind.APPROVED_MODELS, {"allowed": ["claude-*", "gpt-4*"]}),
+    (RuleKind.ERROR_RATE, {"threshold": 0.9, "window_s": 600}),
+    (RuleKind.ALLOWED_REGIONS, {"allowed": ["eu-*"]}),
+    (RuleKind.LATENCY, {"threshold": 60_000, "window_s": 900}),
+)
+_SCOPES = (
+    (ScopeType.TENANT, None),
+    (ScopeType.ORG, "acme"),
+    (ScopeType.BUSINESS_UNIT, "retail"),
+    (ScopeType.TEAM, "search"),
+    (ScopeType.USER, "ana"),
+    (ScopeType.PROJECT, "shop"),
+    (ScopeType.KEY, "cd626f4893afcff0"),
+    (ScopeType.FEATURE, "chat"),
+    (ScopeType.TAG, "blue"),
+    (ScopeType.MODEL, "copilot"),
+)
+_PERIODS = tuple(
+    {"type": "calendar", "unit": unit, "zone": zone}
+    for zone in ("UTC", "Europe/Berlin")
+    for unit in ("month", "day", "week", "quarter", "year")
+)
+
+
 class Product:
     """Workers on one database, and hands to set it up and look at it."""
 
@@ -131,6 +160,38 @@ class Product:
                 events.tenant(number % tenants),
                 url=url,
                 event_types=[events.type_of(number)],
+            )
+
+    def budgets(self, count: int, url: str) -> None:
+        """Make one tenant with so many budgets, all of which each signal charges.
+
+        One endpoint takes the requests that failed, and what is told of budgets.
+        """
+        tenant_id = events.tenant(0)
+        self.services.tenants.create(tenant_id)
+        self.services.endpoints.create(
+            tenant_id, url=url, event_types=["request.failed", "budget.*"]
+        )
+        for number in range(count):
+            # No two alike: those would be summed up once.
+            period = _PERIODS[number // len(_SCOPES) % len(_PERIODS)]
+            kind, name = _SCOPES[number % len(_SCOPES)]
+            self.services.budgets.create(
+                tenant_id,
+                name=f"budget {number}",
+                scope_type=kind,
+                scope_id=name,
+                limit=Decimal("0.05"),
+                currency="USD",
+                period=period,
+            )
+
+    def rules(self, count: int) -> None:
+        """Give that tenant so many rules, of which none ever opens."""
+        for number in range(count):
+            kind, given = _RULES[number % len(_RULES)]
+            self.services.rules.create(
+                events.tenant(0), name=f"rule {number}", kind=kind, **given
             )
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

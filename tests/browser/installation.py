@@ -23,6 +23,7 @@ from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Failure, Receiver
 from ascwebhooks.services.container import Services
 from tests.acceptance.cluster import Cluster, cluster
+from tests.browser.spending import backfill, spend
 from tests.waiting import wait_until
 
 #: The tenant that has everything; the recorded events are its and two others'.
@@ -92,11 +93,13 @@ def _fill(made: Cluster, urls: dict[str, str]) -> None:
         services.tenants.create(tenant_id, name=name)
         if tenant_id != TENANT:
             _endpoint(services, tenant_id, urls["well"], "Everything, to the ledger")
+    backfill(services, TENANT)
     endpoints = _endpoints(services, urls)
     services.endpoint_states.pause(TENANT, endpoints["paused"])
     recorded = [each.raw for each in samples.load()]
     services.acceptance.accept(recorded, via="http")
     services.acceptance.accept(_bad(recorded[0]), via="http")
+    spend(services, TENANT)
     services.endpoint_states.delete(TENANT, endpoints["deleted"])
     _wait(made, "status = 'delivered'", 200)
     for reason in ("attempts_exhausted", "gone", "endpoint_deleted"):

@@ -10,12 +10,16 @@ import json
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
+from ascwebhooks.domain.rules import RuleKind
 from tests.contract.servers import Server
 from tests.integration.pipeline import event
 
@@ -131,7 +135,10 @@ def populate(server: Server) -> dict[str, list[str]]:
         for _ in range(2)
     ]
     raws = [event(id=str(number)) for number in range(5)]
-    services.acceptance.accept([*raws, event(type="")], via="http", tenant_id=None)
+    fallen = event('{"fallback_from": "gpt-4o"}', id="s", type="request.completed")
+    services.acceptance.accept([*raws, fallen, event(type="")], via="http")
+    rule = services.rules.create("acme", name="one", kind=RuleKind.ERROR_RATE)
+    incidents = services.incidents.page("acme", after=None, limit=9)
     deliveries = services.deliveries.page("acme", after=None, limit=50)
     services.deliveries.cancel("acme", deliveries[0].id)
     replay = services.replays.create(
@@ -139,12 +146,23 @@ def populate(server: Server) -> dict[str, list[str]]:
     ).replay
     rejected = services.rejected_events.page("acme", after=None, limit=9)
     key, _ = services.keys.create(Role.VIEWER, tenant_id="acme")
+    budget = services.budgets.create(
+        "acme",
+        name="whole",
+        scope_type=ScopeType.TENANT,
+        limit=Decimal(5),
+        currency="USD",
+        period={"type": "calendar", "unit": "month", "zone": "UTC"},
+    )
     subscriptions = [each.id for one in made for each in one.subscriptions]
     found: dict[str, tuple[Kind, list[Any]]] = {
+        "budget_id": (Kind.BUDGET, [budget.row.id]),
         "endpoint_id": (Kind.ENDPOINT, [each.endpoint.id for each in made]),
         "subscription_id": (Kind.SUBSCRIPTION, subscriptions),
         "event_id": (Kind.EVENT, [each.event_id for each in deliveries]),
         "delivery_id": (Kind.DELIVERY, [each.id for each in deliveries]),
+        "rule_id": (Kind.RULE, [rule.id, UUID(int=1)]),
+        "incident_id": (Kind.INCIDENT, [each.id for each in incidents]),
         "replay_id": (Kind.REPLAY, [replay.id]),
         "rejected_id": (Kind.REJECTED_EVENT, [each.id for each in rejected]),
         "key_id": (Kind.API_KEY, [key.id]),

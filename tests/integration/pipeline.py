@@ -26,9 +26,10 @@ from sqlalchemy import Engine, text
 from ascwebhooks.bootstrap import Parts
 from ascwebhooks.embedded.postgres import Postgres
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import Accepted, Refused
+from ascwebhooks.services.batches import Accepted, Refused, Writing
 from ascwebhooks.services.ingestion import Ingestion
 from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.settings import Settings
 from ascwebhooks.storage.engine import make_engine
@@ -96,10 +97,20 @@ class Pipeline:
         self,
         ring: Callable[[set[Due]], object],
         uow: Callable[[], UnitOfWork] | None = None,
+        triggers: Triggers | None = None,
     ) -> Acceptance:
-        """Return an acceptance of one's own, with another bell."""
-        sealing = Sealing(self.uow, self.parts.ring, os.urandom)
-        return Acceptance(uow or self.uow, sealing, entropy=os.urandom, ring=ring)
+        """Return an acceptance of one's own, with another bell or other triggers."""
+        return Acceptance(uow or self.uow, self.writing(triggers, uow), ring=ring)
+
+    def writing(
+        self,
+        triggers: Triggers | None = None,
+        uow: Callable[[], UnitOfWork] | None = None,
+    ) -> Writing:
+        """Return what batches are written with, by default without triggers."""
+        sealing = Sealing(uow or self.uow, self.parts.ring, os.urandom)
+        keep = self.settings.keep_signals == "all"
+        return Writing(sealing, os.urandom, triggers or Triggers(), keep_signals=keep)
 
     def accept(
         self, *raws: bytes, via: str = "stream", **terms: Any

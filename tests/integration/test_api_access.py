@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ascwebhooks.domain.keys import Permission, Role
+from tests.integration.traffic import signal
 
 TENANT = "acme"
 ROOT = "/api/v1"
@@ -16,12 +17,18 @@ T = "/tenants/<tenant_id>"
 EP, EVT = f"{T}/endpoints/<endpoint_id>", f"{T}/events/<event_id>"
 RPL = f"{T}/replays/<replay_id>"
 SUB = f"{T}/subscriptions/<subscription_id>"
+RUL = f"{T}/rules/<rule_id>"
+BUD = f"{T}/budgets/<budget_id>"
 DLV, REJ = f"{T}/deliveries/<delivery_id>", f"{T}/rejected-events/<rejected_id>"
 
 #: What each route needs, as the contract has it; a new route has to stand here.
 NEEDED = {
     ("POST", "/events"): P,
     ("POST", "/events/batch"): P,
+    ("POST", "/ingest/litellm"): P,
+    ("POST", "/ingest/litellm/alerts"): P,
+    ("POST", "/ingest/<mapping>"): P,
+    ("POST", "/otlp/v1/traces"): P,
     ("GET", "/tenants"): R,
     ("POST", "/tenants"): A,
     ("GET", T): R,
@@ -42,6 +49,19 @@ NEEDED = {
     ("GET", SUB): R,
     ("PATCH", SUB): A,
     ("DELETE", SUB): A,
+    ("GET", f"{T}/budgets"): R,
+    ("POST", f"{T}/budgets"): A,
+    ("GET", BUD): R,
+    ("PATCH", BUD): A,
+    ("DELETE", BUD): A,
+    ("GET", f"{T}/rules"): R,
+    ("POST", f"{T}/rules"): A,
+    ("GET", RUL): R,
+    ("PATCH", RUL): A,
+    ("DELETE", RUL): A,
+    ("GET", f"{T}/incidents"): R,
+    ("GET", f"{T}/incidents/<incident_id>"): R,
+    ("GET", f"{T}/usage"): R,
     ("GET", "/event-types"): R,
     ("GET", "/event-types/<event_type>"): R,
     ("GET", f"{T}/events"): R,
@@ -93,7 +113,16 @@ def routes(api):
 def places(api, event):
     """What really exists, for each placeholder in a rule."""
     endpoint_id = api.endpoint()
-    api.publish(event(), event(type=...))
+    api.publish(event(), event(type=...), signal(fallback_from="gpt-4o"))
+    rule = {"name": "one", "kind": "error_rate"}
+    period = {"type": "calendar", "unit": "month", "zone": "UTC"}
+    budget = {
+        "name": "one",
+        "scope_type": "tenant",
+        "limit": "1",
+        "currency": "USD",
+        "period": period,
+    }
     return {
         "<tenant_id>": TENANT,
         "<endpoint_id>": endpoint_id,
@@ -104,6 +133,10 @@ def places(api, event):
         "<replay_id>": api.post(f"/tenants/{TENANT}/replays", {"filter": {}}).json[
             "id"
         ],
+        "<budget_id>": api.post(f"/tenants/{TENANT}/budgets", budget).json["id"],
+        "<rule_id>": api.post(f"/tenants/{TENANT}/rules", rule).json["id"],
+        "<incident_id>": first(api, "incidents"),
+        "<mapping>": "otel",
         "<key_id>": api.get("/keys").json["items"][0]["id"],
     }
 

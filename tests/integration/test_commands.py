@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import os
 import pty
@@ -12,52 +11,11 @@ import sys
 
 import pytest
 
-from ascwebhooks.cli.context import Tools
-from ascwebhooks.cli.main import run
 from tests.integration.pipeline import NOWHERE
+from tests.integration.traffic import signal
 
 TENANT = ("--tenant", "acme")
 URL = "http://127.0.0.1:9009/in"
-
-
-@pytest.fixture
-def call(pipeline, capsys):
-    """Run a command; return its exit status, standard output and standard error."""
-
-    def refuse(*_):
-        raise AssertionError("this is no process to be run here")
-
-    tools = Tools(
-        read_settings=lambda: pipeline.settings,
-        build=lambda _: dataclasses.replace(pipeline.services, close=lambda: None),
-        migrate=refuse,
-        run_worker=refuse,
-        run_beat=refuse,
-        run_web=refuse,
-        environ={},
-    )
-
-    def call(*arguments):
-        capsys.readouterr()
-        status = run(tools, arguments)
-        said = capsys.readouterr()
-        # Log lines are structlog's here; a process's go to standard error.
-        lines = [line for line in said.out.splitlines(True) if "[info " not in line]
-        return status, "".join(lines), said.err
-
-    return call
-
-
-@pytest.fixture
-def answer(call):
-    """Run a command that must succeed with --json; return what it printed."""
-
-    def answer(*arguments):
-        status, out, err = call(*arguments, "--json")
-        assert status == 0, err
-        return json.loads(out)
-
-    return answer
 
 
 def test_whatever_lists_prints_one_json_document_and_pages(pipeline, answer, event):
@@ -80,6 +38,7 @@ def test_whatever_lists_prints_one_json_document_and_pages(pipeline, answer, eve
         ("subscriptions", "list", *TENANT),
         ("events", "list", *TENANT),
         ("deliveries", "list", *TENANT),
+        ("rules", "list", *TENANT),
     ):
         first = answer(*noun, "--limit", "2")
         rest = answer(*noun, "--limit", "1000", "--cursor", first["next_cursor"])
@@ -124,6 +83,9 @@ def test_a_tenant_and_an_endpoint_are_updated(call, answer):
         ("deliveries", "cancel", "dlv_01kb0c6v4ze8tbc5t6q1s2n3xy", *TENANT),
         ("events", "why", "evt_01kb0c6v4ze8tbc5t6q1s2n3xy", *TENANT),
         ("replay", "status", "rpl_01kb0c6v4ze8tbc5t6q1s2n3xy", *TENANT),
+        ("rules", "show", "rul_01kb0c6v4ze8tbc5t6q1s2n3xy", *TENANT),
+        ("incidents", "show", "inc_01kb0c6v4ze8tbc5t6q1s2n3xy", *TENANT),
+        ("usage", "--tenant", "nobody"),
         ("keys", "revoke", "key_1"),
         ("event-types", "show", "my.own"),
     ],
@@ -135,6 +97,46 @@ def test_what_is_not_there_is_1_with_one_line(call, arguments):
     known = ("there is no", "is not an id of the form", "has no event type")
     assert any(each in err for each in known)
     assert len(err.splitlines()) == 1
+
+
+def test_rules_are_made_changed_and_removed(call, answer):
+    listed = ("--set", 'allowed=["gpt-4o*"]', "--set", "repeat_s=null")
+    create = ("rules", "create", "approved_models", *TENANT, "--name", "Approved")
+    made = answer(*create, *listed)
+    assert (made["allowed"], made["origin"]) == (["gpt-4o*"], "own")
+    assert "repeat_s" not in made
+    update = ("rules", "update", made["id"], *TENANT)
+    shown = answer(*update, "--disable", "--severity", "critical")
+    assert (shown["enabled"], shown["severity"]) == (False, "critical")
+    assert answer("rules", "show", made["id"], *TENANT) == shown
+    for wrong in (
+        (),
+        ("--set", "colour=1"),
+        ("--set", "allowed=1"),
+        ("--set", "quiet_s=x"),
+        ("--set", "threshold=1"),
+    ):
+        assert call(*update, *wrong)[0] == 2, wrong
+    assert call("rules", "delete", made["id"], *TENANT)[0] == 0
+    assert call("rules", "show", made["id"], *TENANT)[0] == 1
+
+
+def test_incidents_and_usage_are_shown(pipeline, call, answer):
+    pipeline.accept(signal(fallback_from="gpt-4o", model="claude"))
+    (found,) = answer("incidents", "list", *TENANT)["items"]
+    assert found["subject"] == {"from_model": "gpt-4o", "to_model": "claude"}
+    assert answer("incidents", "list", *TENANT, "--state", "resolved")["items"] == []
+    shown = answer("incidents", "show", found["id"], *TENANT)
+    assert [each["type"] for each in shown["events"]] == ["route.fallback_triggered"]
+    assert (
+        "route.fallback_triggered" in call("incidents", "show", found["id"], *TENANT)[1]
+    )
+    points = answer("usage", *TENANT)["items"]
+    assert sum(each["requests"] for each in points) == 1
+    assert sum(each["alerts"] for each in points) == 1
+    (grouped,) = answer("usage", *TENANT, "--group-by", "model")["items"]
+    assert grouped["spend"] == {"USD": "0.001"}
+    assert "claude" in call("usage", *TENANT, "--group-by", "model")[1]
 
 
 def test_the_catalogue_is_shown_for_people_too(call, answer):

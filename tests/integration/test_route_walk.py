@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.budgets import ScopeType
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import ALLOWED, Permission, Role
 from ascwebhooks.domain.people import ROLES, Grant
 from ascwebhooks.web import access as api_access
 from ascwebhooks.web.admin import access as page_access
+from tests.integration.traffic import signal
 
 OURS, FOREIGN = "acme", "globex"
 PASSWORD = "correct horse battery"
@@ -35,6 +38,7 @@ _PLACE = re.compile(r"<(?:[^:<>]*(?:\([^)]*\))?:)?([a-z_]+)>")
 _CHOICE = re.compile(r"<any\(([a-z]+)[^)]*\):[a-z_]+>")
 #: Which kind of id stands where; another name has to be added here.
 KINDS = {
+    "budget_id": Kind.BUDGET,
     "endpoint_id": Kind.ENDPOINT,
     "subscription_id": Kind.SUBSCRIPTION,
     "event_id": Kind.EVENT,
@@ -42,6 +46,8 @@ KINDS = {
     "attempt_id": Kind.ATTEMPT,
     "rejected_id": Kind.REJECTED_EVENT,
     "replay_id": Kind.REPLAY,
+    "rule_id": Kind.RULE,
+    "incident_id": Kind.INCIDENT,
     "key_id": Kind.API_KEY,
     "user_id": Kind.USER,
 }
@@ -104,22 +110,36 @@ def world(api, event):
         tags = {"tenantid": tenant_id, "source": f"/gateways/{tenant_id}"}
         api.publish(event(**tags), event(**{**tags, "type": ...}))
         delivery = first(api, tenant_id, "deliveries")
+        api.publish(signal(tenantid=tenant_id, fallback_from="gpt-4o"))
+        rule = {"name": "one", "kind": "error_rate"}
         key, _ = pipeline.services.keys.create(Role.VIEWER, tenant_id=tenant_id)
         person = pipeline.services.people.create(
             f"somebody-of-{tenant_id}", grants=[Grant(Role.VIEWER, tenant_id)]
         )
         replay = api.post(f"/tenants/{tenant_id}/replays", {"filter": {}}).json["id"]
+        budget = pipeline.services.budgets.create(
+            tenant_id,
+            name="whole",
+            scope_type=ScopeType.TENANT,
+            limit=Decimal(5),
+            currency="USD",
+            period={"type": "rolling", "hours": 1},
+        )
         known[tenant_id] = {
+            "budget_id": ids.show(Kind.BUDGET, budget.row.id),
             "endpoint_id": ids.show(Kind.ENDPOINT, endpoint),
             "subscription_id": first(api, tenant_id, "subscriptions"),
             "event_id": first(api, tenant_id, "events"),
             "delivery_id": delivery,
             "rejected_id": first(api, tenant_id, "rejected-events"),
             "replay_id": replay,
+            "rule_id": api.post(f"/tenants/{tenant_id}/rules", rule).json["id"],
+            "incident_id": first(api, tenant_id, "incidents"),
             "attempt_id": ids.show(Kind.ATTEMPT, uuid4()),
             "key_id": ids.show(Kind.API_KEY, key.id),
             "user_id": ids.show(Kind.USER, person.id),
             "event_type": "budget.exceeded",
+            "mapping": "otel",
             "path": "nothing-of-ours",
             "filename": "app.css",
             "token": "forged",
@@ -291,11 +311,13 @@ def page_expected(somebody: Somebody, route: Route, tenant_id: str) -> set[int]:
 #: here once more by paths, so that a slip in one of the two places shows.
 _OF_PORTALS = (
     "overview|endpoints|checks|subscriptions|events|deliveries|dead-letters|replays"
-    "|rejected-events"
+    "|rejected-events|incidents|timeline"
 )
 _FOR_PORTALS = re.compile(
     rf"/admin/(logout)?$|/admin/tenants/<tenant_id>(/({_OF_PORTALS})(/.*)?)?$"
     r"|/admin/tenants/<tenant_id>/new/(endpoint|subscription|replay)$"
+    # Budgets are looked at only.
+    r"|/admin/tenants/<tenant_id>/budgets(/<budget_id>)?$"
 )
 
 
@@ -346,7 +368,8 @@ def test_every_view_declares_what_it_needs(api):
         else:
             assert route.shape.startswith(("/api/docs", *OPEN)), route
         unknown = {*route.names} - {*KINDS}
-        assert unknown <= {"event_type", "path", "filename", "token", "name"}, route
+        plain = {"event_type", "mapping", "path", "filename", "token", "name"}
+        assert unknown <= plain, route
 
 
 @pytest.mark.parametrize("tenant_id", [None, OURS])
@@ -372,9 +395,11 @@ def test_a_portals_visitor_sees_what_the_link_allows(api, world, holders, role):
     assert walked["served"] > 10
     barred = {each.shape for each in found if not _is_for_portals(each)}
     inside = {each for each in barred if each.startswith("/admin/tenants/<tenant_id>/")}
-    named = ("keys", "audit", "edit", "delete", "new/key")
+    named = ("keys", "audit", "edit", "delete", "new/key", "budgets", "rules")
     assert {each.split("/")[4] for each in inside} <= {*named, "new"}
     assert "/admin/tenants/<tenant_id>/edit" in barred
+    changing = {each for each in inside if "/budgets" in each}
+    assert all(each.endswith(("/edit", "/delete")) for each in changing)
 
 
 def test_nobody_sees_nothing(api, world):

@@ -255,3 +255,38 @@ def test_a_renamed_sample_differs_in_its_id_alone():
 )
 def test_a_percentile_is_one_of_the_values(values, share, expected):
     assert tallies.percentile(values, share) == expected
+
+
+MAPPING = """\
+id: id
+type: request.completed
+source: {value: /gateways/own}
+tenant: org
+data:
+  gen_ai.request.model: model
+"""
+
+
+def test_a_mapping_is_checked_and_tried_out(call, capsys, tmp_path):
+    """Without a service: it is what to do before the process that would not start."""
+    mapping, example = tmp_path / "own.yaml", tmp_path / "example.json"
+    mapping.write_text(MAPPING)
+    record = {"id": "1", "org": "acme", "model": "gpt-4o", "prompt": "write a test"}
+    example.write_text(json.dumps([record, {"org": "acme"}]))
+
+    assert call("mappings", "check", str(mapping)) == 0
+    assert capsys.readouterr().out == "own: in order, with 1 fields of data.\n"
+    assert call("mappings", "check", str(mapping), str(example), "--json") == 1
+    shown = json.loads(capsys.readouterr().out)["records"]
+    assert shown[0]["event"]["data"] == {"gen_ai.request.model": "gpt-4o"}
+    assert shown[1] == {"event": None, "problem": "id, which makes the id, is missing."}
+    assert call("mappings", "check", str(mapping), str(example)) == 1
+    assert "record 1: id, which makes the id" in capsys.readouterr().out
+
+
+def test_a_wrong_mapping_is_a_wrong_call(call, capsys, tmp_path):
+    mapping = tmp_path / "own.yaml"
+    mapping.write_text(MAPPING.replace("model: model", "prompt: prompt"))
+
+    assert call("mappings", "check", str(mapping)) == 2
+    assert f"{mapping}, line 6, data.gen_ai.request.prompt: " in capsys.readouterr().err

@@ -38,9 +38,14 @@ _PORTAL_NOUNS = tuple(
         "dead_letters",
         "replays",
         "rejected_events",
+        "incidents",
+        "timelines",
     )
 )
 _PORTAL_VIEWS = {
+    # To be seen; what may be spent is not for its own visitors to say.
+    f"{NAME}.budgets.index",
+    f"{NAME}.budgets.show",
     f"{NAME}.home",
     f"{NAME}.logins.log_out",
     f"{NAME}.nothing",
@@ -158,15 +163,20 @@ def _recognise() -> Visitor:
     return services().sessions.recognise(token)
 
 
+def is_for_portals(view: str) -> bool:
+    """Return whether a view is for the holders of portal links."""
+    return view in _PORTAL_VIEWS or view.startswith(_PORTAL_NOUNS)
+
+
 def _check_portal() -> None:
     """Show the holder of a portal link what is the tenant's, and nothing beside.
 
     The rest is their host's, whatever the link's role: keys, which would outlive the
-    visit; the audit log and the people; the tenant itself, for where its data may go
-    (its regions) is not for its own visitors to say; other tenants, settings, health.
+    visit; the audit log and the people; changing budgets, and rules; the tenant itself,
+    for where its data may go (its regions) is not for its own visitors to say; other
+    tenants, settings, health.
     """
-    asked = str(request.endpoint)
-    if asked not in _PORTAL_VIEWS and not asked.startswith(_PORTAL_NOUNS):
+    if not is_for_portals(str(request.endpoint)):
         raise NotFound("there is no such page.")
 
 

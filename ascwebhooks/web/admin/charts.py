@@ -124,7 +124,7 @@ def outcomes(series: Series) -> Chart:
     stacks = [_outcomes(each)[: len(layers)] for each in series.tallies]
     top, steps = scale(max(map(sum, stacks), default=0), whole=True)
     columns = [
-        _column(series, n, stack, count, _stacked(layers, stack, top))
+        _column(series, n, stack, count, stacked(layers, stack, top))
         for n, stack in enumerate(stacks)
     ]
     return Chart(layers, columns, _ticks(steps, top, count), marks(series))
@@ -164,7 +164,7 @@ def sparkline(series: Series, height: float = 28.0, together: int = 4) -> Chart:
     stacks = [_outcomes(each)[: len(OUTCOMES)] for each in merged]
     top = max(map(sum, stacks), default=0) or 1
     columns = [
-        _column(coarse, n, stack, count, _stacked(OUTCOMES, stack, top, height))
+        _column(coarse, n, stack, count, stacked(OUTCOMES, stack, top, height))
         for n, stack in enumerate(stacks)
     ]
     return Chart(OUTCOMES, columns, (), (), height=height)
@@ -270,9 +270,10 @@ def _column(
     )
 
 
-def _stacked(
-    layers: Sequence[Layer], stack: Sequence[int], top: float, height: float = HEIGHT
+def stacked(
+    layers: Sequence[Layer], stack: Sequence[float], top: float, height: float = HEIGHT
 ) -> list[Part]:
+    """Return a bar's parts, from below: one for each layer that there is any of."""
     parts, below = [], height
     for layer, value in zip(layers, stack, strict=True):
         if value:

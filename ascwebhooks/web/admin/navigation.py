@@ -9,7 +9,7 @@ from flask import current_app, g, request, url_for
 from ascwebhooks.domain.audit import ActorKind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin.access import known_visitor, visitor
+from ascwebhooks.web.admin.access import is_for_portals, known_visitor, visitor
 
 READ, ADMINISTER = Permission.READ, Permission.ADMINISTER
 _SWITCHER = 20
@@ -53,6 +53,10 @@ PLATFORM = (
 OUTSIDE = (Item("Tenants", "buildings", "admin.tenants.index"),)
 TENANT = (
     Item("Overview", "speedometer2", "admin.tenants.show"),
+    Item("Timeline", "activity", "admin.timelines.index"),
+    Item("Budgets", "wallet2", "admin.budgets.index"),
+    Item("Incidents", "exclamation-octagon", "admin.incidents.index"),
+    Item("Rules", "sliders", "admin.rules.index"),
     Item("Endpoints", "hdd-network", "admin.endpoints.index"),
     Item("Subscriptions", "rss", "admin.subscriptions.index"),
     Item("Events", "lightning", "admin.events.index"),
@@ -89,7 +93,7 @@ def of_tenant() -> list[Entry]:
         for each in TENANT
         if _exists(each)
         and who.grants.may(each.permission, tenant.id)
-        and not (who.kind is ActorKind.PORTAL and each.permission is ADMINISTER)
+        and not (who.kind is ActorKind.PORTAL and not is_for_portals(each.endpoint))
     ]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Request
+import zlib
 
-from ascwebhooks.errors import PayloadTooLarge
+from flask import Request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from ascwebhooks.errors import PayloadTooLarge, UnreadableBody
 
 #: What is not a batch of events is small.
 MAX_BODY_BYTES = 256 * 1024
+
+_GZIP_WINDOW = 31  # zlib's largest window, with gzip's header
 
 
 def read(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
@@ -24,3 +29,29 @@ def read(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     if len(body) > limit_bytes:
         raise PayloadTooLarge(f"the body is larger than {limit_bytes} bytes.")
     return body
+
+
+def unpacked(request: Request, limit_bytes: int) -> bytes:
+    """Return the body, unpacked if it came packed; the limit is for both.
+
+    Raises:
+        PayloadTooLarge: If it is longer than the limit.
+        UnreadableBody: If it is not what its encoding says.
+        UnsupportedMediaType: If it is packed in another way than gzip.
+    """
+    body = read(request, limit_bytes)
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise UnsupportedMediaType
+    unpacker = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        found = unpacker.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise UnreadableBody("the body is not gzip's.") from error
+    if len(found) > limit_bytes:
+        raise PayloadTooLarge(f"the body has more than {limit_bytes} bytes unpacked.")
+    if not unpacker.eof:
+        raise UnreadableBody("the body is cut off.")
+    return found

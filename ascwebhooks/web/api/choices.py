@@ -8,6 +8,7 @@ from typing import Any
 from apispec import APISpec
 from marshmallow import fields
 
+from ascwebhooks.domain.budgets import Basis, Enforcement, ScopeType
 from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.explanations import Result
 from ascwebhooks.domain.formats import Format
@@ -17,6 +18,9 @@ from ascwebhooks.domain.signing import Scheme
 #: Names that tell more than those of the code, which stand in a module of their own.
 _NAMES: dict[type[StrEnum], str] = {
     Status: "DeliveryStatus",
+    Basis: "AlertBasis",
+    Enforcement: "BudgetEnforcement",
+    ScopeType: "BudgetScopeType",
     Result: "ExplanationOutcome",
     Format: "EndpointFormat",
     Role: "KeyRole",

@@ -14,7 +14,7 @@ from ascwebhooks import __version__
 from ascwebhooks.settings import Settings
 from ascwebhooks.web.access import API_PREFIX, open_to_all
 from ascwebhooks.web.api import choices, events
-from ascwebhooks.web.api.fields import Blob, Id, MomentOfId
+from ascwebhooks.web.api.fields import Amount, Blob, Id, MomentOfId, Percent
 from ascwebhooks.web.api.operations import Operations
 from ascwebhooks.web.errors import PROBLEM_TYPE, ProblemErrors, ProblemSchema
 
@@ -80,6 +80,8 @@ def make_api(app: Flask, settings: Settings) -> ProblemApi:
     api.register_field(Id, "string", None)
     api.register_field(MomentOfId, "string", "date-time")
     api.register_field(Blob, "string", None)
+    api.register_field(Amount, "string", None)
+    api.register_field(Percent, "number", None)
     api.ma_plugin.converter.add_attribute_function(_tidied)
     return api
 

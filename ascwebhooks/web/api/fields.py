@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
-from ascwebhooks.domain import events, filters, ids
+from ascwebhooks.domain import budget_drafts, budgets, events, filters, ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
 
@@ -117,6 +118,55 @@ class Whole(fields.Integer):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return int(value)
+
+
+class Amount(fields.Field[Decimal]):
+    """A sum of money: text or a number in, text out, each digit kept."""
+
+    def __init__(self, **options: Any) -> None:
+        metadata = {
+            "type": ["string", "number"],
+            "example": "100.00",
+            **options.pop("metadata", {}),
+        }
+        super().__init__(metadata=metadata, **options)
+
+    def _serialize(self, value: Decimal | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else f"{value:f}"
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
+        try:
+            return budget_drafts.amount(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class Percent(fields.Field[Decimal]):
+    """A percentage: a number."""
+
+    def _serialize(self, value: Decimal | None, *_: Any, **__: Any) -> Any:
+        return None if value is None else budgets.number(value)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
+        if isinstance(value, str):
+            raise ValidationError("give a number.")
+        try:
+            return budget_drafts.amount(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class Number(fields.Float):
+    """A JSON number; neither text nor a boolean."""
+
+    def __init__(self, low: float, high: float, **options: Any) -> None:
+        super().__init__(validate=validate.Range(low, high), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        number: float = super()._deserialize(value, *args, **options)
+        return number
 
 
 class Flag(fields.Boolean):

@@ -62,6 +62,11 @@
     });
     plot.addEventListener("pointerleave", () => hide(chart));
     plot.addEventListener("blur", () => hide(chart));
+    // What is behind a moment, where that can be shown.
+    const open = (column) => {
+      if (column?.dataset.href) window.location.assign(column.dataset.href);
+    };
+    plot.addEventListener("click", (event) => open(event.target));
     plot.addEventListener("keydown", (event) => {
       const last = columns.length - 1;
       const now = chart.dataset.read === undefined ? last + 1 : Number(chart.dataset.read);
@@ -72,6 +77,7 @@
         End: last,
       }[event.key];
       if (event.key === "Escape") hide(chart);
+      if (event.key === "Enter") open(columns[chart.dataset.read]);
       if (next === undefined) return;
       event.preventDefault();
       show(chart, next);

@@ -1,0 +1,83 @@
+"""``ascwebhooks incidents``: what rules found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from ascwebhooks.cli import output, rows
+from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.options import (
+    cursor_option,
+    id_of,
+    json_option,
+    limit_option,
+    since_option,
+    tenant_option,
+    until_option,
+)
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
+from ascwebhooks.domain.rules import RuleKind
+
+_COLUMNS = ("id", "kind", "severity", "state", "subject", "opened_at", "resolved_at")
+_EVENT_COLUMNS = ("id", "type", "time")
+
+
+@click.group()
+def incidents() -> None:
+    """List and show incidents."""
+
+
+@incidents.command("list")
+@tenant_option
+@click.option("--state", type=click.Choice(["open", "resolved"]))
+@click.option("--kind", type=click.Choice([*map(str, RuleKind)]))
+@since_option
+@until_option
+@limit_option
+@cursor_option
+@json_option
+@pass_tools
+def list_(
+    tools: Tools,
+    *,
+    tenant: str,
+    state: str | None,
+    kind: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    cursor: str | None,
+    json_wanted: bool,
+) -> None:
+    """List a tenant's incidents, the newest first."""
+    page = tools.services.incidents.page(
+        tenant,
+        after=id_of(Kind.INCIDENT, cursor),
+        limit=limit + 1,
+        state=state,
+        kind=kind,
+        since=since,
+        until=until,
+    )
+    found = [rows.incident(each) for each in page]
+    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+
+
+@incidents.command()
+@click.argument("incident_id")
+@tenant_option
+@json_option
+@pass_tools
+def show(tools: Tools, *, incident_id: str, tenant: str, json_wanted: bool) -> None:
+    """Show an incident with the events that told of it."""
+    wanted = ids.read(Kind.INCIDENT, incident_id)
+    found = tools.services.incidents.get(tenant, wanted)
+    shown, told = rows.incident(found.incident), [rows.event(e) for e in found.events]
+    if json_wanted:
+        output.as_json({**shown, "events": told})
+        return
+    output.details(shown, json_wanted=False)
+    output.console().print(output.table(told, _EVENT_COLUMNS))
