@@ -148,6 +148,7 @@ def test_a_tenants_key_makes_all_of_it_the_tenants(gateway):
 )
 def test_the_url_may_say_whose_it_is(gateway, query, tenants):
     gateway.pipeline.services.tenants.create("support")
+    gateway.pipeline.endpoint(tenant_id="support")
     one = recorded.payloads()[1]
 
     answer = gateway.post(f"{LITELLM}?{query}", [one])
