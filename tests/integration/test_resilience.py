@@ -208,7 +208,11 @@ def test_a_recorded_attempt_ends_the_suspicion(pipeline):
         gate.release()
         pipeline.after_attempts(first)
 
-        assert pipeline.mailbox(endpoint_id).abandoned_leases == 0
+        wait_until(
+            lambda: pipeline.mailbox(endpoint_id).abandoned_leases == 0,
+            10,
+            "the lease is given back, and with it the suspicion",
+        )
 
 
 def test_a_410_behind_a_locked_tenant_holds_up_nobody(pipeline, event):
