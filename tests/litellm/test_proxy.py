@@ -13,7 +13,6 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +22,11 @@ from standardwebhooks import Webhook
 
 from ascwebhooks import settings
 from ascwebhooks.bootstrap import Parts
+from ascwebhooks.domain.derived import SOURCE
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.embedded import ports
 from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Received, Receiver
-from ascwebhooks.services.container import Services
 from ascwebhooks.services.sealing import Sealing
 from tests.acceptance.cluster import _MAIN, Cluster, cluster
 from tests.integration.private import everything
@@ -45,8 +44,6 @@ TENANTS = ("northwind", "contoso-health", "unattributed")
 BY_CALLBACK, BY_HTTP = "/gateways/litellm", "/gateways/litellm-http"
 MASTER_KEY = "sk-test-0123456789abcdef0123456789abcdef"
 START_TIMEOUT_S = 90
-#: Whether this version works budgets out itself.
-HAS_BUDGETS = "budgets" in {each.name for each in fields(Services)}
 BUDGET = Decimal("0.0005")
 
 
@@ -58,7 +55,7 @@ class Run(NamedTuple):
     received: list[Received]
     secrets: dict[str, str]
     everything: bytes
-    spent: Decimal | None
+    spent: Decimal
 
     def events(self, source: str) -> list[dict[str, Any]]:
         """Return what a receiver got from one source, as it got it."""
@@ -164,9 +161,7 @@ def _run(database_url: str, redis_url: str, folder: Path) -> Run:
     return Run(answers, _costs(run), received, secrets, found, spent)
 
 
-def _spent(run: Cluster) -> Decimal | None:
-    if not HAS_BUDGETS:
-        return None
+def _spent(run: Cluster) -> Decimal:
     (shown,) = run.services.budgets.all(TENANTS[0])
     return shown.usage.spent
 
@@ -199,16 +194,15 @@ def _tenants(run: Cluster, receiver: Receiver) -> dict[str, str]:
             tenant, url=f"{receiver.url}/{tenant}", event_types=["*"]
         )
         secrets[f"/{tenant}"] = made.secret
-    if HAS_BUDGETS:
-        run.services.budgets.create(
-            TENANTS[0],
-            name="support",
-            scope_type="team",
-            scope_id="support",
-            limit=BUDGET,
-            currency="USD",
-            period={"type": "calendar", "unit": "year", "zone": "Europe/Berlin"},
-        )
+    run.services.budgets.create(
+        TENANTS[0],
+        name="support",
+        scope_type="team",
+        scope_id="support",
+        limit=BUDGET,
+        currency="USD",
+        period={"type": "calendar", "unit": "year", "zone": "Europe/Berlin"},
+    )
     return secrets
 
 
@@ -334,7 +328,6 @@ def test_litellms_own_alert_arrived(run):
     assert alert["type"] == "budget.exceeded"
 
 
-@pytest.mark.skipif(not HAS_BUDGETS, reason="this version has no budgets")
 def test_a_teams_budget_is_charged_to_the_last_digit_and_told_of_once(run):
     """Both ways in charge it, for they are two sources here."""
     told = [
@@ -345,10 +338,25 @@ def test_a_teams_budget_is_charged_to_the_last_digit_and_told_of_once(run):
     ]
     assert run.spent == sum(told) > BUDGET
 
-    alerts = run.events("/ascwebhooks/triggers")
+    alerts = [each for each in run.events(SOURCE) if "budget." in each["type"]]
     assert {each["tenant_id"] for each in alerts} == {TENANTS[0]}
     ends = [each for each in alerts if each["type"] == "budget.exceeded"]
     assert [each["data"]["scope_id"] for each in ends] == ["support"]
+
+
+def test_the_rules_that_hold_by_default_tell_of_what_the_proxy_saw(run):
+    """Each once: an incident is opened, and nothing is repeated within a minute."""
+    told = Counter(
+        (each["tenant_id"], each["type"])
+        for each in run.events(SOURCE)
+        if "rule_id" in each["data"]
+    )
+    assert set(told.values()) == {1}
+    assert told.keys() >= {
+        (TENANTS[0], "route.fallback_triggered"),
+        (TENANTS[1], "route.fallback_triggered"),
+        (TENANTS[1], "rate_limit.exceeded"),
+    }
 
 
 def test_no_prompt_answer_or_error_text_is_in_the_database(run):
