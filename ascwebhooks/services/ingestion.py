@@ -13,7 +13,7 @@ import structlog
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import Postponed
-from ascwebhooks.storage.streams import Entry, Stream
+from ascwebhooks.storage.streams import BEGINNING, Entry, Stream
 
 log = structlog.get_logger()
 
@@ -34,6 +34,7 @@ class Ingestion:
         self._stopping = Event()
         self._pause_s = 0.0
         self._took_over_at = 0.0
+        self._round = BEGINNING
         self._recover = True
 
     def stop(self) -> None:
@@ -62,7 +63,6 @@ class Ingestion:
         self._leave()
 
     def _step(self) -> None:
-        now = time.monotonic()
         if self._recover:
             self._stream.make_group()
             after = b"0"
@@ -70,11 +70,22 @@ class Ingestion:
                 self._accept(entries)
                 after = entries[-1].id
             self._recover = False
-        if now - self._took_over_at > _TAKE_OVER_EVERY_S:
-            self._accept(self._stream.take_over(self._batch))
-            self._stream.forget_the_dead()
-            self._took_over_at = now
+        since = time.monotonic() - self._took_over_at
+        if self._round != BEGINNING or since > _TAKE_OVER_EVERY_S:
+            self._take_over()
         self._accept(self._stream.read(self._batch, BLOCK_MS))
+
+    def _take_over(self) -> None:
+        """Go on with a round through all that is in hand, a batch at a time.
+
+        Each round begun anew would never come to what is behind many entries that
+        others have in hand, or that were postponed.
+        """
+        self._round, entries = self._stream.take_over(self._batch, self._round)
+        self._accept(entries)
+        if self._round == BEGINNING:
+            self._stream.forget_the_dead()
+            self._took_over_at = time.monotonic()
 
     def _accept(self, entries: Sequence[Entry]) -> None:
         if not entries:

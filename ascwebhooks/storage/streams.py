@@ -9,6 +9,8 @@ import redis
 
 #: A reader that is gone for so long has lost what it had in hand.
 TAKE_OVER_MS = 60_000
+#: Where a round of taking over begins, and where it is when it is through.
+BEGINNING = b"0-0"
 #: A consumer without anything in hand is removed after so long.
 FORGET_MS = 3_600_000
 
@@ -60,16 +62,29 @@ class Stream:
         )
         return _entries(answer)
 
-    def take_over(self, count: int) -> list[Entry]:
-        """Take over what dead readers left for a minute."""
+    def take_over(self, count: int, start: bytes) -> tuple[bytes, list[Entry]]:
+        """Take over some of what dead readers left for a minute.
+
+        One call looks at ten times ``count`` entries in hand at most, so a round
+        takes several where many are.
+
+        Args:
+            count: How many to take at most.
+            start: ``BEGINNING``, or what the call before returned.
+
+        Returns:
+            Where to go on, ``BEGINNING`` after the last, and what was taken.
+        """
         answer: Any = self._client.xautoclaim(
             self._stream,
             self._group,
             self._consumer,
             min_idle_time=TAKE_OVER_MS,
+            start_id=start,
             count=count,
         )
-        return [Entry(entry_id, fields or {}) for entry_id, fields in answer[1]]
+        taken = [Entry(entry_id, fields or {}) for entry_id, fields in answer[1]]
+        return answer[0], taken
 
     def settle(self, entry_ids: Sequence[bytes]) -> None:
         """Acknowledge and delete entries, together."""

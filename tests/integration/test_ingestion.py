@@ -124,6 +124,23 @@ def test_what_a_living_reader_has_in_hand_is_left_to_it(pipeline, event):
     assert pending(pipeline) == 1
 
 
+def test_what_a_dead_reader_had_is_found_behind_much_that_others_have(
+    pipeline, make_pipeline, event
+):
+    """A look at what is in hand ends after ten times a batch: the next one goes on."""
+    add(pipeline, *(event(id=str(number)) for number in range(25)))
+    abandon(pipeline, 0)
+    (last,) = add(pipeline, event(id="left"))
+    pipeline.redis.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    pipeline.redis.xclaim(STREAM, GROUP, "dead", 0, [last], idle=60_001)
+
+    with reading(make_pipeline(ingest_batch=1)):
+        wait_for_events(pipeline, 1)
+
+    assert pipeline.one("SELECT source_id FROM event") == "left"
+    assert pending(pipeline) == 25
+
+
 def test_what_was_accepted_but_not_settled_is_not_sent_again(pipeline, event):
     """The reader died between the commit and the acknowledgement."""
     pipeline.endpoint()
