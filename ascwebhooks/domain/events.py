@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -149,8 +150,15 @@ def _decode(raw: bytes) -> dict[str, Any]:
         value = _load(text)
     except RecursionError as error:
         raise Rejected("too_deep", f"nested deeper than {MAX_DEPTH}.") from error
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise Rejected("not_json", f"{error}."[:300]) from error
+    except ValueError as error:
+        # Python's own bound: the time that digits take grows with their square.
+        digits = sys.get_int_max_str_digits()
+        raise Rejected(
+            "number_too_long",
+            f"an integer has more than {digits:,} digits; send it as a string.",
+        ) from error
     if not isinstance(value, dict):
         raise Rejected("not_an_object", "an event is a JSON object.")
     # Each level takes a bracket: few brackets cannot be deep.

@@ -33,6 +33,9 @@ ADVICE: dict[str, Advice] = {
     "not_a_number": Advice(
         "NaN and Infinity are not JSON", "Use null or a string for them."
     ),
+    "number_too_long": Advice(
+        "An integer in it has thousands of digits", "Send it as a string."
+    ),
     "too_deep": Advice("It is nested too deep", "Flatten its data."),
     "too_many_keys": Advice(
         "An object in it has too many keys", "Use a list, or split the event."

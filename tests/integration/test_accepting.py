@@ -36,6 +36,7 @@ BAD = {
     "half a surrogate pair": (r'"\ud800"', "lone_surrogate", NOBODY),
     "200 levels deep": (NESTED, "too_deep", ACME),
     "NaN": ("NaN", "not_a_number", NOBODY),
+    "an integer of 5,000 digits": ("9" * 5_000, "number_too_long", ACME),
     "the same key twice": ('{"a": 1, "a": 2}', "duplicate_key", ACME),
     "10 MB": (json.dumps("x" * 10_000_000), "event_too_large", NOBODY),
     "data_base64": ({"data_base64": "aGk="}, "data_base64_unsupported", ACME),
