@@ -24,9 +24,8 @@ from ascwebhooks.outbound.responses import (
     status_error,
 )
 
-#: No receiver needs longer to accept a connection; the request's own deadline
-#: counts too.
-CONNECT_TIMEOUT_S = 10
+#: Connecting may take all the time that an attempt has; none has more than this.
+MAX_ATTEMPT_S = 30
 MAX_IDLE_S = 60
 MAX_LIFETIME_S = 300
 
@@ -125,7 +124,7 @@ class Transfer:
             (pycurl.BUFFERSIZE, 4096),
             (pycurl.NOSIGNAL, 1),
             (pycurl.TCP_NODELAY, 1),
-            (pycurl.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_S * 1000),
+            (pycurl.CONNECTTIMEOUT_MS, MAX_ATTEMPT_S * 1000),
             (pycurl.MAXAGE_CONN, MAX_IDLE_S),
             (pycurl.MAXLIFETIME_CONN, MAX_LIFETIME_S),
             # Each request brings its address itself; what is older is forgotten.

@@ -389,8 +389,9 @@ def test_a_stalled_handshake_is_a_timeout(sender):
     assert outcome.timings.connect_ms is not None
 
 
-def test_a_connection_that_is_never_accepted_times_out():
-    """A full backlog: the third way of the handshake never comes."""
+@contextmanager
+def deaf():
+    """A port with a full backlog: the third way of the handshake never comes."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -401,14 +402,30 @@ def test_a_connection_that_is_never_accepted_times_out():
             held[-1].setblocking(False)
             held[-1].connect_ex(("127.0.0.1", port))
         try:
-            with running() as sender:
-                outcome = send(sender, f"http://127.0.0.1:{port}/", timeout_s=0.5)
+            yield port
         finally:
             for each in held:
                 each.close()
 
+
+def test_a_connection_that_is_never_accepted_times_out():
+    with deaf() as port, running() as sender:
+        outcome = send(sender, f"http://127.0.0.1:{port}/", timeout_s=0.5)
+
     assert outcome.error is ErrorClass.CONNECT_TIMEOUT
     assert (outcome.status_code, outcome.timings.connect_ms) == (None, None)
+
+
+def test_connecting_may_take_all_the_time_that_an_attempt_has():
+    """An endpoint's own timeout counts: nothing else cuts a connection off before."""
+    with deaf() as port, running() as sender:
+        job = Sent(f"http://127.0.0.1:{port}/", timeout_s=10.5)
+        sender.submit(Lane(1), [job])
+        assert job.finished.wait(15)
+        outcome = job.outcome()
+
+    assert outcome.error is ErrorClass.CONNECT_TIMEOUT
+    assert 10_400 < outcome.timings.total_ms < 12_000
 
 
 def test_endless_100_continue_ends(sender):
