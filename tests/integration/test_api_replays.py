@@ -57,12 +57,12 @@ def test_creating_one_asks_for_a_walker(api):
     assert b"ascwebhooks.tasks.maintenance.walk_replays" in message
 
 
-def test_a_dry_run_is_200_and_makes_nothing(api):
+def test_a_dry_run_is_202_with_the_count_and_makes_nothing(api):
     plant(api.pipeline, api.pipeline.endpoint(), 3)
 
     answered = api.post(PATH, {"filter": {}, "dry_run": True})
 
-    assert answered.status_code == 200
+    assert answered.status_code == 202
     assert answered.json == {
         "count": 3,
         "total": 3,

@@ -143,6 +143,16 @@ class ReplayCountSchema(Answer):
     )
 
 
+_CREATED_OR_COUNTED = {
+    "description": "The replay; with `dry_run` the count alone.",
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [CreatedReplaySchema, ReplayCountSchema]}
+        }
+    },
+}
+
+
 class ReplayQuery(PageQuery):
     """Which replays."""
 
@@ -165,12 +175,12 @@ class Replays(MethodView):
     @needs(Permission.OPERATE)
     @blp.arguments(NewReplay)
     @blp.response(202, CreatedReplaySchema)
-    @blp.alt_response(200, ReplayCountSchema, description="`dry_run`: the count.")
+    @blp.doc(responses={202: _CREATED_OR_COUNTED})
     def post(self, body: dict[str, Any], tenant_id: str) -> object:
         """Replay what has ended by now; it goes on in the background."""
         rate = body.pop("rate_per_s", None)
         if body.pop("dry_run"):
-            return _counted(services().replays.preview(tenant_id, **body)), 200
+            return _counted(services().replays.preview(tenant_id, **body))
         made = services().replays.create(
             tenant_id, rate_per_s=rate, created_by=caller().shown, **body
         )
