@@ -11,6 +11,8 @@ from ascwebhooks.settings import PREFIX, Settings
 
 WEB = "web"
 _GROUP = "programs"
+#: A request may be out for 30 s; its answer is recorded before the worker goes.
+_STOP_TIMEOUT_S = 45
 
 
 def workers(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -51,4 +53,6 @@ def _program(
 ) -> Program:
     # -P: a redis.py in the folder we were started in is not the one we mean.
     argv = (sys.executable, "-P", "-m", "ascwebhooks", *arguments)
-    return Program(name=name, argv=argv, env=env, group=_GROUP)
+    return Program(
+        name=name, argv=argv, env=env, group=_GROUP, stop_timeout_s=_STOP_TIMEOUT_S
+    )

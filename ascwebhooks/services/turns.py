@@ -48,6 +48,9 @@ PLENTY = 350
 #: How often the terms of what is held are looked at: for so long may go out what was
 #: claimed before an endpoint was changed, paused or deleted.
 TERMS_S = 0.25
+#: What is out having ended or been aborted, so long to record it and to give back all
+#: leases; with the database away nothing more can be done.
+SETTLE_S = 8.0
 _IDLE_S = 1.0
 
 
@@ -133,21 +136,26 @@ class Turns:
         self._disabling.start()
         self._desk.start()
 
-    def stop(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float, settle_s: float = SETTLE_S) -> None:
         """Take back what is not sent yet, wait for the rest, give back all leases.
+
+        Returns after ``timeout_s + settle_s`` at the latest: whoever stops this
+        process kills it some time later, and then nothing would be recorded.
 
         Args:
             timeout_s: How long to wait for requests that are out.
+            settle_s: How long to wait, after that, for what came of them to be
+                recorded; the database may be away.
         """
+        last = time.monotonic() + timeout_s + settle_s
         self._stopping.set()
         for visit in self._all():
             self._take_back(visit)
         self._wake.set()
         self._desk.join(timeout_s)
         self._sender.stop(0.5)
-        self._desk.join(5.0)
-        self._recorder.stop(5.0)
-        self._disabling.stop(5.0)
+        for wait in (self._desk.join, self._recorder.stop, self._disabling.stop):
+            wait(max(0.0, last - time.monotonic()))
 
     def take(self, endpoint_ids: Sequence[UUID]) -> None:
         """Serve these mailboxes; doing so twice, or never, is harmless.

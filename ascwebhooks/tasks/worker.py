@@ -14,7 +14,7 @@ from ascwebhooks import vital
 from ascwebhooks.services.container import Services
 from ascwebhooks.services.duties import Duties
 from ascwebhooks.services.ingestion import Ingestion
-from ascwebhooks.services.turns import Turns
+from ascwebhooks.services.turns import SETTLE_S, Turns
 from ascwebhooks.tasks import deliveries, maintenance  # noqa: F401 - registers them
 from ascwebhooks.tasks.app import App, queues_of
 from ascwebhooks.tasks.pool import WakingPool
@@ -30,6 +30,11 @@ _COLLECT_AFTER = (20_000, 10, 20)
 
 #: A request may be out for 30 s; what is still out then is aborted.
 DRAIN_S = 32.0
+#: For the batch in hand; what is not settled then, another reader takes over.
+_LAST_BATCH_S = 4.0
+#: A worker that is told to stop has ended by then, whatever is away; it may be killed
+#: after that.  Those who run workers allow it: ``up``, systemd's units, the README.
+STOP_S = DRAIN_S + SETTLE_S + _LAST_BATCH_S + 1
 
 
 class IngestionStep(bootsteps.StartStopStep):
@@ -46,7 +51,7 @@ class IngestionStep(bootsteps.StartStopStep):
     def stop(self, parent: Any) -> None:
         """Let the reader finish its batch and leave the group."""
         self.ingestion.stop()
-        self.thread.join(10)
+        self.thread.join(_LAST_BATCH_S)
 
     terminate = stop
 

@@ -9,6 +9,7 @@ from base64 import b64decode
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook
 
 from ascwebhooks.domain import ids
@@ -650,6 +651,26 @@ def test_stopping_gives_back_what_was_not_sent_and_records_what_was(pipeline, ev
     )
     assert statuses == {"delivered": sent, "pending": 10 - sent}
     assert pipeline.mailbox(endpoint_id).lease_token is None
+
+
+def test_stopping_ends_in_time_though_nothing_can_be_recorded(pipeline):
+    """Somebody holds the table that attempts go into; they are made again."""
+    gate = threading.Semaphore(0)
+    with receivers.Receiver(receivers.gated(gate)) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url())
+        pipeline.deliver_one()
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
+        wait_until(lambda: receiver.in_flight == 1, 10, "it is out")
+        with pipeline.engine.begin() as held:
+            held.execute(text("LOCK TABLE attempt IN EXCLUSIVE MODE"))
+            gate.release(50)
+            began = time.monotonic()
+            turns.stop(0.3, settle_s=1.5)
+            took_s = time.monotonic() - began
+
+    assert took_s < 2.2
+    assert pipeline.one("SELECT status FROM delivery") == "pending"
 
 
 def test_what_kills_workers_ends_in_the_dead_letters_and_the_rest_goes_on(
