@@ -72,6 +72,13 @@ _CODES = {
     HTTPStatus.INTERNAL_SERVER_ERROR: AscWebhooksError.code,
 }
 
+# What a code alone would not tell; of the others the words in it are the title.
+_TITLES = {
+    AscWebhooksError.code: "Internal server error",
+    "request_uri_too_long": "The URL is too long",
+    "request_header_fields_too_large": "The headers are too long or too many",
+}
+
 
 class ProblemSchema(Schema):
     """RFC 9457 problem details."""
@@ -84,8 +91,13 @@ class ProblemSchema(Schema):
     type = fields.String(
         required=True, metadata={"example": "urn:ascwebhooks:error:not_found"}
     )
-    title = fields.String(required=True, metadata={"description": "For people."})
+    title = fields.String(
+        required=True, metadata={"description": "For people: what `code` says."}
+    )
     status = fields.Integer(required=True)
+    detail = fields.String(
+        metadata={"description": "For people: what is wrong this time."}
+    )
     code = fields.String(
         required=True,
         metadata={"description": "Stable; for programs.", "example": "not_found"},
@@ -123,13 +135,13 @@ class ProblemErrors(ErrorHandlerMixin):  # type: ignore[misc]
             name: value for name, value in error.get_headers() if name == "Allow"
         }
         code = _CODES.get(status, status.name.lower())
-        return problem(status, code, error.name, headers, **extra)
+        return problem(status, code, None, headers, **extra)
 
     def handle_bug(self, error: Exception) -> ResponseReturnValue:
         """Answer what nobody foresaw: logged here, told to nobody."""
         log.error("request_failed", exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return problem(status, AscWebhooksError.code, status.phrase)
+        return problem(status, AscWebhooksError.code)
 
 
 def status_of(error: AscWebhooksError) -> HTTPStatus | None:
@@ -143,24 +155,34 @@ def status_of(error: AscWebhooksError) -> HTTPStatus | None:
 def problem(
     status: HTTPStatus,
     code: str,
-    title: str,
+    detail: str | None = None,
     headers: Mapping[str, str] | None = None,
     **extra: Any,
 ) -> ResponseReturnValue:
     """Answer with problem details; what is in ``extra`` is added to them."""
-    body = {**details(status, code, title), **extra}
+    body = {**details(status, code, detail), **extra}
     also = {**HEADERS.get(status, {}), **(headers or {})}
     return _encodable(body), status, {**also, "Content-Type": PROBLEM_TYPE}
 
 
-def details(status: HTTPStatus, code: str, title: str) -> dict[str, Any]:
-    """Return problem details."""
-    return {
+def details(status: HTTPStatus, code: str, detail: str | None) -> dict[str, Any]:
+    """Return problem details.
+
+    Args:
+        status: Of the answer.
+        code: What kind of problem it is.  Its title is the same each time.
+        detail: What is wrong this time, if there is more to say.
+
+    Source:
+        RFC 9457, sections 3.1.3 and 3.1.4.
+    """
+    told = {
         "type": f"urn:ascwebhooks:error:{code}",
-        "title": title,
+        "title": _TITLES.get(code) or code.replace("_", " ").capitalize(),
         "status": status.value,
         "code": code,
     }
+    return told if detail is None else {**told, "detail": detail}
 
 
 def _encodable(value: Any) -> Any:

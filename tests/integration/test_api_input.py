@@ -115,7 +115,7 @@ def test_a_bad_header_is_refused_and_its_value_not_shown(api, headers):
     (name,) = headers
     refused = api.post(ENDPOINTS, {"url": URL, "headers": headers | {"x-b": "hunter2"}})
     check_problem(refused, 422, "invalid_input")
-    assert name in refused.json["title"]
+    assert name in refused.json["detail"]
     assert b"hunter2" not in refused.data
 
 
@@ -302,6 +302,15 @@ def test_what_is_not_there_is_404(api, subtests):
     for path in NOT_THERE:
         with subtests.test(path):
             check_problem(api.get(path), 404, "not_found")
+
+
+def test_a_title_says_what_kind_of_problem_it_is_and_the_detail_which(api):
+    """RFC 9457, 3.1.3 and 3.1.4: a title is the same each time."""
+    one, other = (api.get(f"/tenants/{name}").json for name in ("one", "other"))
+
+    assert one["title"] == other["title"] == "Not found"
+    assert one["detail"] == "there is no tenant 'one'."
+    assert other["detail"] == "there is no tenant 'other'."
 
 
 def test_a_wrong_method_is_405_and_the_right_ones_are_named(api):

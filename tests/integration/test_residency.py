@@ -49,7 +49,7 @@ def test_a_region_that_is_not_allowed_is_refused(api):
     ):
         assert (refused.status_code, refused.json["code"]) == (422, "invalid_input")
         assert list(refused.json["errors"]) == ["region"]
-        assert "'eu' is not among" in refused.json["title"]
+        assert "'eu' is not among" in refused.json["detail"]
     assert api.post(path, {**body, "region": "default"}).status_code == 201
 
     endpoint_id = api.endpoint()
@@ -171,7 +171,7 @@ def test_a_retry_is_a_conflict_and_a_replay_skips_it(api, regions):
     path = f"/tenants/{TENANT}/deliveries/{ids.show(Kind.DELIVERY, delivery_id)}"
     refused = api.post(f"{path}/retry")
     assert refused.status_code == 409
-    assert "no longer allows 'default'" in refused.json["title"]
+    assert "no longer allows 'default'" in refused.json["detail"]
     replayed = api.post(f"/tenants/{TENANT}/replays", {"filter": {}})
     assert replayed.status_code == 202
     pipeline.services.walking.walk()

@@ -162,8 +162,8 @@ def test_a_refused_filter_says_where_the_fault_is(api):
     refused = api.post(SUBS, {**body, "filter": "true &&\n  spend > 1"})
     assert refused.status_code == 422
     assert (refused.json["line"], refused.json["column"]) == (2, 3)
-    assert refused.json["errors"] == {"filter": [refused.json["title"]]}
-    assert "'spend' is unknown" in refused.json["title"]
+    assert refused.json["errors"] == {"filter": [refused.json["detail"]]}
+    assert "'spend' is unknown" in refused.json["detail"]
 
 
 def test_an_endpoint_of_another_tenant_cannot_be_subscribed(api):
