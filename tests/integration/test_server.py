@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from contextlib import closing
 from urllib.parse import quote, urlsplit
 
@@ -71,7 +72,7 @@ def test_a_longer_url_is_a_problem_of_ours(ask, beyond):
     assert headers["Content-Type"] == "application/problem+json"
     told = json.loads(body)
     assert told["code"] == "request_uri_too_long"
-    assert "at most 8,190 bytes" in told["title"]
+    assert "at most 8,190 bytes" in told["detail"]
 
 
 def test_too_long_headers_are_a_problem_of_ours(ask):
@@ -79,6 +80,37 @@ def test_too_long_headers_are_a_problem_of_ours(ask):
     assert status == 431
     assert headers["Content-Type"] == "application/problem+json"
     assert json.loads(body)["code"] == "request_header_fields_too_large"
+
+
+@pytest.mark.parametrize("mib", [6, 12])
+def test_who_sends_too_much_is_told_so_and_not_cut_off(server, mib):
+    """A connection closed with something unread is reset, and the answer with it."""
+    head = {
+        "Authorization": f"Bearer {server.key(Role.PUBLISHER)}",
+        "Content-Type": "application/cloudevents-batch+json",
+        "Connection": "close",
+    }
+    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as at:
+        at.request("POST", "/api/v1/events", b"[" * (mib * 1024 * 1024), head)
+        answer = at.getresponse()
+        told = json.loads(answer.read())
+
+    assert (answer.status, told["code"]) == (413, "payload_too_large")
+    assert told["detail"] == "the body is larger than 5,242,880 bytes."
+
+
+def test_who_says_much_and_sends_nothing_is_not_waited_for(server):
+    lines = [
+        "POST /api/v1/events HTTP/1.1",
+        "Host: here",
+        f"Authorization: Bearer {server.key(Role.PUBLISHER)}",
+        "Content-Type: application/cloudevents-batch+json",
+        "Content-Length: 100000000",
+    ]
+    host, port = urlsplit(server.url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as at:
+        at.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert at.recv(1_000).startswith(b"HTTP/1.1 413")
 
 
 def test_from_the_longest_page_one_gets_to_the_login(ask):

@@ -180,7 +180,9 @@ def test_absent_data_is_null():
         pytest.param(event("Infinity"), "not_a_number", id="Infinity"),
         pytest.param(event("-Infinity"), "not_a_number", id="minus Infinity"),
         pytest.param(event("9" * 4_301), "number_too_long", id="4,301 digits"),
-        pytest.param(event("[-" + "9" * 200_000 + "]"), "number_too_long", id="200,000"),
+        pytest.param(
+            event("[-" + "9" * 200_000 + "]"), "number_too_long", id="200,000"
+        ),
         pytest.param(event(r'"\u0000"'), "nul_character", id="NUL in data"),
         pytest.param(event(r'"a\u0000b"'), "nul_character", id="NUL within a word"),
         pytest.param(event(r'{"\u0000": 1}'), "nul_character", id="NUL in a key"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from flask import Request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from ascwebhooks.errors import PayloadTooLarge, UnreadableBody
 
@@ -24,10 +24,14 @@ def read(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     Raises:
         PayloadTooLarge: If it is longer than the limit.
     """
+    too_large = PayloadTooLarge(f"the body is larger than {limit_bytes:,} bytes.")
     request.max_content_length = limit_bytes + 1
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise too_large from error
     if len(body) > limit_bytes:
-        raise PayloadTooLarge(f"the body is larger than {limit_bytes} bytes.")
+        raise too_large
     return body
 
 
