@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import click
@@ -121,7 +121,8 @@ def portal_link(tools: Tools, *, tenant_id: str, role: str, expires_in: int) -> 
         tenant_id, role=Role(role), expires_in=timedelta(seconds=expires_in)
     )
     base = tools.settings.public_url or f"http://{tools.settings.bind}"
-    click.echo(f"A {role}'s; it opens once, until {row.expires_at:%H:%M:%S}.", err=True)
+    until = row.expires_at.astimezone(UTC)
+    click.echo(f"As {role}; it opens once, until {until:%H:%M:%S} UTC.", err=True)
     click.echo(f"{base}/portal/{token}")
 
 

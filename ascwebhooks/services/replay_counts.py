@@ -195,7 +195,7 @@ def _counted(
         else:
             open_[place.state] += counts[place.endpoint_id]
             if place.state == EndpointState.PAUSED:
-                notes.append(f"{many} made pending and wait: {shown} is paused.")
+                notes.append(f"{many} made pending, to wait: {shown} is paused.")
     if not is_exact:
         notes.append("Counting took too long: there are more, found while it runs.")
     found.sort(key=lambda each: -each.deliveries)

@@ -454,7 +454,7 @@ def test_of_a_paused_endpoint_they_wait_and_it_is_said(pipeline):
     walk(pipeline)
 
     (note,) = created.counted.notes
-    assert note.startswith("1 delivery is made pending and wait")
+    assert note.startswith("1 delivery is made pending, to wait")
     assert note.endswith("is paused.")
     assert pipeline.delivery(delivery_id).status == "pending"
 
