@@ -186,9 +186,9 @@ def test_a_signal_that_was_not_kept_is_told_from_one_that_never_was(api):
     (verdict,) = api.publish(raw).json["accepted"]
     answer = api.get(f"/tenants/acme/events/{verdict['id']}")
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
-    assert "KEEP_SIGNALS" in answer.json["title"]
+    assert "KEEP_SIGNALS" in answer.json["detail"]
     never = verdict["id"][:-4] + "0000"
-    assert "KEEP_SIGNALS" not in api.get(f"/tenants/acme/events/{never}").json["title"]
+    assert "KEEP_SIGNALS" not in api.get(f"/tenants/acme/events/{never}").json["detail"]
 
 
 # The command line
