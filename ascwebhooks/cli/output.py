@@ -90,9 +90,9 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         text = json.dumps(value, ensure_ascii=False)
         short = len(text) <= _SHORT
         return text if short else json.dumps(value, ensure_ascii=False, indent=2)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ascwebhooks import settings
-from ascwebhooks.cli import samples, tallies
+from ascwebhooks.cli import output, samples, tallies
 from ascwebhooks.cli.context import Tools
 from ascwebhooks.cli.main import cli, run
 from ascwebhooks.domain import signing
@@ -233,6 +233,14 @@ def _written(value: object) -> str:
     if value is None or value == []:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_lists_are_shown_as_lists_however_they_are_held(capsys):
+    row = {"group_by": ("provider", "model"), "days": (1, 2)}
+    output.details(row, json_wanted=False)
+
+    assert "provider, model" in (shown := capsys.readouterr().out)
+    assert "[1, 2]" in shown
 
 
 def test_a_renamed_sample_differs_in_its_id_alone():
