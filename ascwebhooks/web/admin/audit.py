@@ -5,23 +5,32 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template
 from flask.typing import ResponseReturnValue
+from marshmallow import validate
 
 from ascwebhooks.domain import exports
 from ascwebhooks.domain.audit import COLUMNS, shown
 from ascwebhooks.domain.exports import MEDIA_TYPES, Format
 from ascwebhooks.domain.keys import Permission
-from ascwebhooks.errors import NotFound
+from ascwebhooks.errors import InvalidInput, NotFound
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, narrowing
 from ascwebhooks.web.admin.access import needs
-from ascwebhooks.web.admin.narrowing import parse_time
+from ascwebhooks.web.admin.forms import Line
+from ascwebhooks.web.admin.narrowing import Times
 
 blp = Blueprint("audit", __name__)
 
 ADMINISTER = Permission.ADMINISTER
-_LONGEST = 200
+
+
+class AuditFilters(Times):
+    """Which entries."""
+
+    actor = Line(validate=validate.Length(max=200))
+    action = Line(validate=validate.Length(max=200))
+    resource = Line(validate=validate.Length(max=200))
 
 
 @blp.get("/audit")
@@ -53,19 +62,27 @@ def export_of_tenant(tenant_id: str, format: str) -> ResponseReturnValue:
 
 
 def _index(tenant_id: str | None) -> ResponseReturnValue:
-    page = lists.page(
-        partial(services().audit.page, **_filters(tenant_id)),
-        read=_seq,
-        cursor=lambda each: str(each.seq),
-        argument="before",
+    def fetch(wanted: dict[str, Any]) -> lists.Page:
+        return lists.page(
+            partial(services().audit.page, tenant_ids=_whose(tenant_id), **wanted),
+            read=_seq,
+            cursor=lambda each: str(each.seq),
+            argument="before",
+        )
+
+    found = narrowing.find(AuditFilters, fetch)
+    page = render_template(
+        "audit/index.html", found=found, actions=services().audit.actions()
     )
-    return render_template(
-        "audit/index.html", page=page, actions=services().audit.actions()
-    )
+    return page, found.status
 
 
 def _export(tenant_id: str | None, format: Format) -> ResponseReturnValue:
-    found = services().audit.export(**_filters(tenant_id))
+    wanted, errors = narrowing.read(AuditFilters)
+    if errors:
+        # A file does not show that a filter was left out.
+        raise InvalidInput(" ".join(errors))
+    found = services().audit.export(tenant_ids=_whose(tenant_id), **wanted)
     response = Response(
         exports.lines(map(shown, found), COLUMNS, format), mimetype=MEDIA_TYPES[format]
     )
@@ -73,20 +90,8 @@ def _export(tenant_id: str | None, format: Format) -> ResponseReturnValue:
     return response
 
 
-def _filters(tenant_id: str | None) -> Any:
-    asked = {
-        name: text.replace("\0", "").strip()[:_LONGEST] or None
-        for name, text in request.args.items()
-    }
-    return {
-        "tenant_ids": None if tenant_id is None else [tenant_id],
-        "actor": asked.get("actor"),
-        "action": asked.get("action"),
-        "resource": asked.get("resource"),
-        # What is no time narrows nothing.
-        "since": parse_time(asked.get("since") or ""),
-        "until": parse_time(asked.get("until") or ""),
-    }
+def _whose(tenant_id: str | None) -> list[str] | None:
+    return None if tenant_id is None else [tenant_id]
 
 
 def _seq(text: str) -> int:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from ascwebhooks.domain import ids, retry
 from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
@@ -50,6 +50,8 @@ class DeliveryFilters(Times):
         data_key="reason", validate=validate.OneOf([*DeadReason])
     )
     replay_id = Id(Kind.REPLAY, data_key="replay")
+    #: Whoever pasted an id that has a page is there already (``place_of``).
+    find = fields.String(validate=lambda _: _no_id())
 
 
 @blp.get("/tenants/<tenant_id>/deliveries")
@@ -176,6 +178,10 @@ def cancel(tenant_id: str, delivery_id: str) -> ResponseReturnValue:
         services().deliveries.cancel,
         "The delivery was cancelled; it is not tried again.",
     )
+
+
+def _no_id() -> None:
+    raise ValidationError("This is no whole id of the form dlv_… or evt_….")
 
 
 def _act(

@@ -116,6 +116,9 @@ def read(schema: type[Schema]) -> tuple[dict[str, Any], list[str]]:
     chosen = wanted.pop("range", OWN)
     if chosen in RANGES:
         wanted["since"] = datetime.now(UTC) - RANGES[chosen]
+    since, until = wanted.get("since"), wanted.get("until")
+    if since and until and since >= until:
+        return {}, ["until: It has to be later than since."]
     return wanted, []
 
 

@@ -104,6 +104,7 @@ def _blueprint() -> Blueprint:
     once.install(blp)
     problems.install(blp)
     blp.before_request(access.check)
+    blp.before_request(_refuse_nul)
     blp.after_request(_secure)
     blp.add_url_rule("/", "home", _home)
     blp.add_url_rule(
@@ -145,6 +146,16 @@ def _home() -> ResponseReturnValue:
 @needs(None)
 def _nothing(path: str) -> ResponseReturnValue:
     raise NotFound(f"There is no page /admin/{path[:100]}.")
+
+
+def _refuse_nul() -> None:
+    """Refuse a query that nothing can be like: no text in PostgreSQL has a NUL.
+
+    Raises:
+        NotFound: If there is one.
+    """
+    if any("\0" in text for texts in request.args.listvalues() for text in texts):
+        raise NotFound("Nothing here has a NUL character in it.")
 
 
 def _framers() -> str:

@@ -52,6 +52,9 @@ _ADVICE = {
         "Somebody else was faster",
         "It was changed since you opened it. Go back and look at it as it is now.",
     ),
+    HTTPStatus.UNPROCESSABLE_ENTITY: Advice(
+        "This cannot be read", "Nothing was changed. Go back, mend it and try again."
+    ),
     HTTPStatus.SERVICE_UNAVAILABLE: Advice(
         "A part of the system is away",
         "Nothing is lost. Try again in a moment; 'ascwebhooks doctor' says more.",
