@@ -154,6 +154,65 @@ def test_from_an_event_to_why_it_failed_and_again(page, site, log_in):
     expect(page.get_by_text("The delivery is due now")).to_be_visible()
 
 
+def test_what_becomes_of_a_delivery_is_seen_while_one_watches(page, site, log_in):
+    """Its page and its event's are shown anew; not while somebody is being asked."""
+    pipeline = site.pipeline
+    with Receiver(keep_alive(NO)) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url(), retry_schedule_s=[3600])
+        delivery_id = pipeline.deliver_one(id="watched")
+        log_in(page, site)
+        shown = ids.show(Kind.DELIVERY, delivery_id)
+        page.goto(site.admin(f"/tenants/acme/deliveries/{shown}"))
+        page.get_by_role("button", name="Retry now").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        pipeline.turns().take([endpoint_id])
+        pipeline.after_attempts(delivery_id)
+        # Each refused look would have closed it.
+        page.evaluate(
+            """() => new Promise((done) => {
+                let left = 2;
+                document.addEventListener("htmx:beforeRequest", (event) => {
+                    if (event.defaultPrevented && --left === 0) done();
+                });
+            })"""
+        )
+        expect(dialog).to_be_visible()
+        dialog.get_by_role("button", name="Keep").or_(
+            dialog.get_by_role("button", name="Cancel")
+        ).first.click()
+        expect(page.locator("#attempt-1")).to_contain_text("503")
+
+        event_id = ids.show(Kind.EVENT, pipeline.delivery(delivery_id).event_id)
+        page.goto(site.admin(f"/tenants/acme/events/{event_id}"))
+        expect(page.get_by_text("1 attempt failed.")).to_be_visible()
+        pipeline.services.deliveries.cancel("acme", delivery_id)
+        expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
+
+
+def test_who_reads_what_was_opened_is_told_and_not_interrupted(page, site, log_in):
+    """Opening it again would be one more look at a payload, which nobody took."""
+    pipeline = site.pipeline
+    with Receiver(keep_alive(NO)) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url(), retry_schedule_s=[1, 3600])
+        delivery_id = pipeline.deliver_one(id="read")
+        pipeline.turns().take([endpoint_id])
+        pipeline.after_attempts(delivery_id)
+        log_in(page, site)
+        shown = ids.show(Kind.DELIVERY, delivery_id)
+        page.goto(site.admin(f"/tenants/acme/deliveries/{shown}?opened=1"))
+        pipeline.services.deliveries.cancel("acme", delivery_id)
+        told = page.get_by_text("It has moved on meanwhile: cancelled after 1 attempt.")
+        expect(told).to_be_visible()
+        expect(page.get_by_text("Next attempt:")).to_be_visible()
+    looks = "SELECT count(*) FROM audit_entry WHERE action = 'delivery.viewed'"
+    assert pipeline.one(looks) == 1
+    page.get_by_role("link", name="Show it as it is now").click()
+    expect(page.get_by_text("Next attempt:")).to_have_count(0)
+    assert page.url.endswith("opened=1")
+    assert pipeline.one(looks) == 2
+
+
 def test_a_rejected_event_is_mended(page, site, log_in, event):
     site.pipeline.endpoint()
     site.pipeline.accept(event('{"a": 1,,}'), via="http", tenant_id="acme")

@@ -39,6 +39,9 @@ def test_from_nothing_to_the_answer_of_a_test_event(page, site, log_in, event):
         (found,) = pipeline.services.endpoints.page("acme", after=None, limit=2)
         pipeline.turns().take([found.endpoint.id])
         expect(page.get_by_text("Not taken: 503")).to_be_visible()
+        (sent,) = pipeline.rows("SELECT id FROM delivery")
+        pipeline.services.deliveries.cancel("acme", sent.id)
+        expect(page.get_by_text("It has moved on meanwhile: cancelled")).to_be_visible()
 
     page.get_by_role("link", name="Endpoint", exact=True).click()
     expect(page.get_by_text("1 failure in a row")).to_be_visible()

@@ -242,6 +242,32 @@ def test_retry_and_cancel_from_the_page(pipeline, as_):
     assert looks(pipeline, "delivery.cancelled") == 1
 
 
+def test_pages_hear_of_what_has_moved_on_since(pipeline, as_):
+    """They ask with what they show; as long as it is so, there is no answer."""
+    pipeline.endpoint()
+    delivery_id = pipeline.deliver_one()
+    event_id = pipeline.delivery(delivery_id).event_id
+    viewer = as_(Role.VIEWER, "acme")
+    for page in (page_of(delivery_id), event_page(event_id)):
+        asked = html.unescape(
+            re.search(r'hx-get="/admin([^"]+moves[^"]+)"', viewer.get(page).text)[1]
+        )
+        assert viewer.get(asked, 204).text == ""
+    assert "kept=1" not in asked
+    pipeline.services.deliveries.cancel("acme", delivery_id)
+    assert viewer.get(asked).headers["HX-Refresh"] == "true"
+    told = viewer.get(f"{asked}&kept=1")
+    assert "HX-Refresh" not in told.headers
+    assert "cancelled after 0 attempts" in told.text
+    assert "/deliveries/moves" not in viewer.get(page_of(delivery_id)).text, "it ended"
+
+    pipeline.services.tenants.create("globex")
+    other = as_(Role.VIEWER, "globex")
+    other.get(asked, 404)
+    foreign = other.get(f"{asked}&kept=1".replace("acme", "globex"))
+    assert "cancelled" not in foreign.text
+
+
 def test_another_tenants_are_not_found(pipeline, as_):
     pipeline.services.tenants.create("globex")
     with answering(500) as receiver:

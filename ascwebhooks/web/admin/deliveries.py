@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -20,7 +19,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import Conflict, NotFound
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import attempts, lists, narrowing, places, texts
+from ascwebhooks.web.admin import attempts, lists, moves, narrowing, places, texts
 from ascwebhooks.web.admin.access import PAYLOADS, needs, tenant, visitor
 from ascwebhooks.web.admin.events import place_of
 from ascwebhooks.web.admin.forms import Line
@@ -29,6 +28,7 @@ from ascwebhooks.web.admin.rendering import notify
 from ascwebhooks.web.api.fields import Id
 
 blp = Blueprint("deliveries", __name__)
+blp.register_blueprint(moves.blp)
 
 #: Of how many endpoints the filter offers the names.
 _CHOICES = 200
@@ -75,7 +75,7 @@ def index(tenant_id: str) -> ResponseReturnValue:
         choices=_choices(tenant_id),
         newest=_shown(rows[0]) if rows else "",
         tails=_tails(found),
-        version=_version(rows) if _is_by_outcome() else "",
+        version=moves.version(rows) if _is_by_outcome() else "",
         tenant=tenant(),
     )
     return page, found.status
@@ -130,6 +130,7 @@ def show(tenant_id: str, delivery_id: str) -> ResponseReturnValue:
         attempts=attempts.shown(found.attempts, endpoint),
         explanation=_explanation(tenant_id, row),
         planned=_planned(row, endpoint),
+        moves=moves.url(tenant_id, [row], kept=opened),
         endpoint=endpoint,
         opened=opened,
         may_look=may_look,
@@ -220,7 +221,7 @@ def _is_by_outcome() -> bool:
 def _first_page(tenant_id: str, wanted: dict[str, Any]) -> ResponseReturnValue:
     """Hand out the first page's rows as they are now, unless they are as they were."""
     rows = services().deliveries.page(tenant_id, limit=lists.AT_ONCE, **wanted)
-    version = _version(rows)
+    version = moves.version(rows)
     if version == request.args.get("version"):
         return "", HTTPStatus.NO_CONTENT
     if not rows or not request.args.get("newest"):
@@ -234,12 +235,6 @@ def _first_page(tenant_id: str, wanted: dict[str, Any]) -> ResponseReturnValue:
         endpoints=_endpoints(tenant_id, rows),
         tenant=tenant(),
     )
-
-
-def _version(rows: Sequence[Any]) -> str:
-    """Return what tells rows from the same ones after something became of them."""
-    seen = [(str(each.id), each.status, each.attempt_count) for each in rows]
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 def _endpoints(tenant_id: str, rows: Sequence[Any]) -> dict[UUID, Any]:

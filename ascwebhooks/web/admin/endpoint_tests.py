@@ -14,7 +14,7 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.deliveries import DeliveryWithAttempts
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import once, places, standings
+from ascwebhooks.web.admin import moves, once, places, standings
 from ascwebhooks.web.admin.access import PAYLOADS, needs, visitor
 from ascwebhooks.web.admin.endpoint_lists import endpoint_id_of
 
@@ -59,6 +59,9 @@ def show(tenant_id: str, endpoint_id: str, event_id: str) -> ResponseReturnValue
         looks=looks,
         goes_on=not sent.attempts and looks < _LOOKS,
         body=_body(sent),
+        moves=moves.url(tenant_id, [sent.delivery], kept=True)
+        if sent.attempts
+        else None,
     )
 
 

@@ -24,7 +24,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, narrowing, outcomes, texts
+from ascwebhooks.web.admin import lists, moves, narrowing, outcomes, texts
 from ascwebhooks.web.admin.access import PAYLOADS, needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Line
 from ascwebhooks.web.admin.narrowing import Times
@@ -84,6 +84,7 @@ def show(tenant_id: str, event_id: str) -> ResponseReturnValue:
         sent=sent,
         others=others,
         endpoints=endpoints,
+        moves=moves.url(tenant_id, found.deliveries, kept=opened),
         tenant=tenant(),
     )
 
