@@ -62,7 +62,8 @@ SELECT id, CASE WHEN n % 5 < 4 THEN 'acme' ELSE 'globex' END, id,
     at
 FROM {_NUMBERED}
 """
-# All of one tenant, and all of them dead letters.
+# All of one tenant, and all of them dead letters: each died some time between when its
+# event came and now, as after a schedule of days.
 _DEAD = f"""{_COLUMNS}
 SELECT id, 'acme', id,
     CASE WHEN n % 333333 = 1000 THEN CAST(:rare AS uuid)
@@ -75,7 +76,8 @@ SELECT id, 'acme', id,
          ELSE 'http_status' END,
     CASE WHEN n % 333333 = 7000 THEN 'residency'
          WHEN n % 20 = 7 THEN 'endpoint_disabled' ELSE 'attempts_exhausted' END,
-    at
+    at + (CAST(:first AS timestamptz) + CAST(:span AS interval) - at)
+        * (n * 7919 % 1000 / 1000.0)
 FROM {_NUMBERED}
 """
 _EVENTS = """
@@ -228,6 +230,7 @@ def pages_of_dead(full: Full) -> dict[str, int]:
     return {
         "/dead-letters": 20,
         "/dead-letters?within=1h": 20,
+        "/dead-letters?died=1h": 20,
         "/dead-letters?reason=attempts_exhausted": 19,
         "/dead-letters?reason=endpoint_disabled": 1,
         "/dead-letters?reason=residency": 3,
@@ -240,6 +243,9 @@ def pages_of_dead(full: Full) -> dict[str, int]:
         each: 50,
         f"{each}?after={full.place}": 50,
         f"{each}?within=1h": 50,
+        f"{each}?died=1h": 50,
+        f"{each}?died=7d": 50,
+        f"{each}?died=1h&reason=residency": 0,
         f"{each}?reason=attempts_exhausted": 50,
         f"{each}?reason=residency": 3,
         f"{each}?error=timeout": 50,

@@ -18,6 +18,7 @@ from ascwebhooks.cli.options import (
     until_option,
 )
 from ascwebhooks.cli.replays import (
+    died_since_option,
     dry_run_option,
     endpoint_option,
     error_option,
@@ -63,6 +64,7 @@ def dead_letters() -> None:
 @status_code_option
 @since_option
 @until_option
+@died_since_option
 @json_option
 @pass_tools
 def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> None:
@@ -87,6 +89,7 @@ def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> 
 @status_code_option
 @since_option
 @until_option
+@died_since_option
 @limit_option
 @cursor_option
 @json_option
@@ -121,6 +124,7 @@ def show(
 @status_code_option
 @since_option
 @until_option
+@died_since_option
 @rate_option
 @dry_run_option
 @json_option

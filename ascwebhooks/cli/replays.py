@@ -12,6 +12,7 @@ import click
 from ascwebhooks.cli import following, output
 from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import (
+    Moment,
     cursor_option,
     id_of,
     json_option,
@@ -49,6 +50,11 @@ status_code_option = click.option(
     "--status-code",
     type=click.IntRange(100, 999),
     help="Whose last attempt was answered this.",
+)
+died_since_option = click.option(
+    "--died-since",
+    type=Moment(),
+    help="That became dead letters then or later.",
 )
 rate_option = click.option(
     "--rate",
@@ -202,6 +208,7 @@ def filters(
     status_code: int | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    died_since: datetime | None = None,
 ) -> DeliveryFilters:
     """Return what the options narrow deliveries to; empty if none was given."""
     found: dict[str, Any] = {
@@ -213,6 +220,7 @@ def filters(
         "status_code": status_code,
         "since": since,
         "until": until,
+        "died_since": died_since,
     }
     given = {name: value for name, value in found.items() if value is not None}
     return cast(DeliveryFilters, given)

@@ -11,7 +11,7 @@ class DeliveryFilters(TypedDict, total=False):
     """Which deliveries; None, or nothing, is any.
 
     ``since`` and ``until`` are of events: accepted at or after the one, and before
-    the other.
+    the other.  ``died_since`` is of dead letters alone, and of when they became one.
     """
 
     status: str | None
@@ -19,6 +19,7 @@ class DeliveryFilters(TypedDict, total=False):
     event_type: str | None
     since: datetime | None
     until: datetime | None
+    died_since: datetime | None
     error: str | None
     status_code: int | None
     dead_reason: str | None

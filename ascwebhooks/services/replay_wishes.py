@@ -35,6 +35,8 @@ def wanted_of(
         raise InvalidInput(
             f"what is {status} cannot be replayed.", field="filter.status"
         )
+    if status != Status.DEAD_LETTERED and "died_since" in wanted:
+        raise InvalidInput(f"what is {status} did not die.", field="filter.died_since")
     since, until = wanted.get("since"), wanted.get("until")
     if since and until and since >= until:
         raise InvalidInput("since is not before until.", field="filter.since")

@@ -36,6 +36,10 @@ def conditions(tenant_id: str, wanted: DeliveryFilters) -> list[ColumnElement[bo
         found.append(Delivery.id >= ids.lowest(since))
     if until is not None:
         found.append(Delivery.id < ids.lowest(until))
+    died_since = wanted.get("died_since")
+    if died_since is not None:
+        found.append(Delivery.status == Status.DEAD_LETTERED)
+        found.append(Delivery.completed_at >= died_since)
     return found
 
 

@@ -305,6 +305,12 @@ class Delivery(Base):
             "id",
             postgresql_where=text("status = 'dead_lettered'"),
         ),
+        Index(
+            "ix_delivery_died",
+            "tenant_id",
+            "completed_at",
+            postgresql_where=text("status = 'dead_lettered'"),
+        ),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 

@@ -111,6 +111,10 @@ def test_pause_resume_and_cancel(api):
         ({"filter": {"status": "pending"}}, "filter"),
         ({"filter": {"endpoint": "x"}}, "filter"),
         ({"filter": {"since": "yesterday"}}, "filter"),
+        (
+            {"filter": {"status": "delivered", "died_since": "2026-11-25T10:00:00Z"}},
+            "filter.died_since",
+        ),
         ({"filter": {}, "rate_per_s": 0}, "rate_per_s"),
         ({"filter": {}, "rate_per_s": 1.5}, "rate_per_s"),
         ({"filter": {}, "dryrun": True}, "dryrun"),

@@ -8,9 +8,11 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.integration.dead import plant
 from tests.integration.pipeline import NOWHERE
 from tests.integration.traffic import signal
 
@@ -47,6 +49,18 @@ def test_whatever_lists_prints_one_json_document_and_pages(pipeline, answer, eve
         assert (len(first["items"]), whole["next_cursor"]) == (2, None), noun
     for noun in (("dead-letters", "list"), ("replay", "list")):
         assert answer(*noun, *TENANT) == {"items": [], "next_cursor": None}
+
+
+def test_dead_letters_are_narrowed_to_when_they_died(pipeline, call, answer):
+    plant(pipeline, pipeline.endpoint(), 2, ago="3 hours")
+    plant(pipeline, pipeline.endpoint(), 1, ago="10 minutes")
+    since = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    (group,) = answer("dead-letters", "list", *TENANT, "--died-since", since)["items"]
+    assert group["deliveries"] == 1
+    dry = ("--died-since", since, "--dry-run")
+    assert answer("dead-letters", "replay", *TENANT, *dry)["count"] == 1
+    bad = ("--died-since", "lately")
+    assert call("dead-letters", "list", *TENANT, *bad)[0] == 2
 
 
 def test_a_tenant_and_an_endpoint_are_updated(call, answer):

@@ -242,6 +242,27 @@ def test_retry_and_cancel_from_the_page(pipeline, as_):
     assert looks(pipeline, "delivery.cancelled") == 1
 
 
+def test_what_counts_dead_letters_leads_to_those_of_its_time(pipeline, as_):
+    """By when they died: their events may have come days before."""
+    with answering(500) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url(), retry_schedule_s=[])
+        delivery_id = pipeline.deliver_one()
+        pipeline.turns().take([endpoint_id])
+        pipeline.after_attempts(delivery_id)
+        pipeline.idle(endpoint_id)
+    assert pipeline.delivery(delivery_id).status == "dead_lettered"
+    pipeline.services.statistics.sum_up()
+    viewer = as_(Role.VIEWER)
+    place = "/admin/tenants/acme/dead-letters?"
+    tenants = viewer.get("/tenants/acme?span=1h").text
+    assert tenants.count(f'href="{place}died=1h"') == 2, "a tile's and a concern's"
+    endpoint = f"/tenants/acme/endpoints/{ids.show(Kind.ENDPOINT, endpoint_id)}"
+    assert "died=1h" in viewer.get(f"{endpoint}?span=1h").text
+    assert f'href="{place}died=1h"' in viewer.get("/overview?span=1h").text
+    shown = viewer.text("/tenants/acme/dead-letters?died=1h")
+    assert "1 dead letter at 1 endpoint" in shown
+
+
 def test_pages_hear_of_what_has_moved_on_since(pipeline, as_):
     """They ask with what they show; as long as it is so, there is no answer."""
     pipeline.endpoint()

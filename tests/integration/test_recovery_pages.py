@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from threading import Thread
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from ascwebhooks.domain.people import Grant
 from ascwebhooks.domain.statistics import Span
 from ascwebhooks.services import dead_letters
 from ascwebhooks.services.overviews import Overviews
+from ascwebhooks.storage import partitions
 from ascwebhooks.storage.dead_letters import DeadLetterRepository
 from ascwebhooks.web.app import create_app
 from tests.integration.dead import plant
@@ -242,6 +243,8 @@ def test_a_filter_that_makes_no_sense_is_said_and_left_out(pipeline, browser, en
         "endpoint_id": "ep_x",
         "reason": "<script>",
         "within": "3y",
+        "died": "soon",
+        "died_since": "tomorrow",
     }
     operator = browser()
     page = operator.get("/tenants/acme/dead-letters", **query)
@@ -336,6 +339,32 @@ def test_a_filter_is_replayed_as_the_dry_run_showed_it(pipeline, browser, endpoi
     (made,) = replays(pipeline)
     assert made.total == 2
     assert set(made.criteria["filter"]) == {"status", "event_type", "since"}
+
+
+def test_dead_letters_are_found_by_when_they_died(pipeline, browser, endpoint):
+    """Their events came days before: a schedule takes three of them."""
+    with pipeline.engine.begin() as connection:
+        partitions.make(connection, (datetime.now(UTC) - timedelta(days=3)).date())
+    fresh = plant(pipeline, endpoint, 2, days_ago=3, ago="10 minutes")
+    (stale,) = plant(pipeline, endpoint, days_ago=3, ago="30 hours")
+    operator, path = browser(), "/tenants/acme/dead-letters"
+    assert "No dead letter matches" in operator.get(path, within="24h").text
+    assert "<strong>2</strong> dead letters" in operator.get(path, died="24h").text
+    shown = operator.get(f"{path}/deliveries", died="1h").text
+    assert all(dlv(each) in shown for each in fresh)
+    assert dlv(stale) not in shown
+    since = f"{datetime.now(UTC) - timedelta(hours=31):%Y-%m-%dT%H:%MZ}"
+    assert dlv(stale) in operator.get(f"{path}/deliveries", died_since=since).text
+
+    form = operator.dry_run(died="24h")
+    assert "died" not in form, "it stays since when it was shown"
+    replay_of(operator.post(NEW, form, pace="at_once"))
+    pipeline.services.walking.walk()
+    pending = [each for each in fresh if pipeline.delivery(each).status == "pending"]
+    assert pending == fresh
+    assert pipeline.delivery(stale).status == "dead_lettered"
+    (made,) = replays(pipeline)
+    assert set(made.criteria["filter"]) == {"status", "died_since"}
 
 
 @pytest.mark.parametrize("rate", ["", "0", "1.5", "many", "1000000"])

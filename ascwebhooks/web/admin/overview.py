@@ -79,12 +79,14 @@ def shown(found: Overview, whose: Any = None) -> dict[str, Any]:
         "percent": charts.percent,
         "duration": charts.duration,
         "live_url": url_for(part, span=found.span.value, **of),
-        "places": {topic: _place(topic, of) for topic in Topic},
+        "places": {topic: _place(topic, of, found.span) for topic in Topic},
     }
 
 
-def _place(topic: Topic, of: dict[str, str]) -> str | None:
+def _place(topic: Topic, of: dict[str, str], span: Span) -> str | None:
     view = _PLACES.get(topic, (None, None))[bool(of)]
     if view == "admin.deliveries.index":
         return link_to(view, **of, status=Status.PENDING.value)
+    if view == "admin.dead_letters.index":
+        return link_to(view, **of, died=span.value)
     return None if view is None else link_to(view, **of)

@@ -23,6 +23,8 @@ from ascwebhooks.web.api.fields import Id, Text
 
 #: Of a selection by hand: the deliveries' ids.
 CHOSEN = "delivery"
+#: What is said as so long ago, and the time that it stands for.
+_AGO = {"within": "since", "died": "died_since"}
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +51,8 @@ class _Query(Schema):
     since = Time()
     until = Time()
     within = fields.Enum(Span, by_value=True)
+    died_since = Time()
+    died = fields.Enum(Span, by_value=True)
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,11 @@ class Selection:
         if self.chosen is not None:
             shown = (ids.show(Kind.DELIVERY, each) for each in self.chosen)
             return [(CHOSEN, each) for each in shown]
-        kept = {name: value for name, value in self.query.items() if name != "within"}
-        since = self.filter.get("since")
-        if since is not None:
-            kept["since"] = iso(since)
+        kept = {name: value for name, value in self.query.items() if name not in _AGO}
+        times = {name: self.filter.get(name) for name in _AGO.values()}
+        kept |= {
+            name: iso(at) for name, at in times.items() if isinstance(at, datetime)
+        }
         return list(kept.items())
 
 
@@ -95,9 +100,10 @@ def read(given: MultiDict[str, str] | None = None) -> Selection:
         name: value for name in known if (value := values.get(name, "").strip()) != ""
     }
     filter, errors = _load(query)
-    within = filter.pop("within", None)
-    if within is not None and "since" not in filter:
-        filter["since"] = datetime.now(UTC) - timedelta(seconds=within.back_s)
+    for ago, name in _AGO.items():
+        span = filter.pop(ago, None)
+        if span is not None and name not in filter:
+            filter[name] = datetime.now(UTC) - timedelta(seconds=span.back_s)
     if "since" in filter and "until" in filter and filter["since"] >= filter["until"]:
         errors["until"] = "It has to be later than since."
         del filter["until"]

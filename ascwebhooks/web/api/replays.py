@@ -54,6 +54,9 @@ class ReplayFilterSchema(Schema):
     since = Moment(metadata={"description": "Of events accepted then or later."})
     until = Moment(metadata={"description": "Of events accepted before."})
     dead_reason = fields.String(validate=validate.OneOf([*DeadReason]))
+    died_since = Moment(
+        metadata={"description": "That became dead letters then or later."}
+    )
 
 
 class NewReplay(Schema):
