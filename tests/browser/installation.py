@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ascwebhooks.cli import samples
+from ascwebhooks.domain import ids
+from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant
 from ascwebhooks.embedded import ports
@@ -46,11 +48,15 @@ _FAILURES = {
 
 @dataclass(frozen=True)
 class Installation:
-    """A server with data, and who may log in there."""
+    """A server with data, who may log in there, and the page of a test's answer.
+
+    That page is reached by sending a test, so no tour finds it.
+    """
 
     url: str
     services: Services
     password: str
+    test: str
 
     def admin(self, path: str = "/") -> str:
         """Return the URL of a page below /admin."""
@@ -77,17 +83,18 @@ def installed(
         }
         urls = {name: f"{each.url}/hook" for name, each in receivers.items()}
         urls["slow"] = stack.enter_context(Receiver(delay_s=1.2)).url + "/slow"
-        _fill(made, urls)
+        test = _fill(made, urls)
         wait_until(lambda: ports.answers(bind, "/readyz"), 30, "the server is ready")
         # Maintenance does so each ten seconds; now the overview has what has happened.
         made.services.statistics.sum_up()
         login = made.services.people.first_admin()
         assert login is not None
         _people(made.services)
-        yield Installation(f"http://{bind}", made.services, login[1])
+        yield Installation(f"http://{bind}", made.services, login[1], test)
 
 
-def _fill(made: Cluster, urls: dict[str, str]) -> None:
+def _fill(made: Cluster, urls: dict[str, str]) -> str:
+    """Have everything happen that pages show; return the page of a test."""
     services = made.services
     for tenant_id, name in NAMES.items():
         services.tenants.create(tenant_id, name=name)
@@ -107,8 +114,15 @@ def _fill(made: Cluster, urls: dict[str, str]) -> None:
     opened = "SELECT count(*) FROM mailbox WHERE breaker_until IS NOT NULL"
     wait_until(lambda: made.query(opened), _PATIENCE_S, "a breaker is open")
     only = {"status": "dead_lettered", "endpoint_id": endpoints["exhausted"]}
-    services.replays.create(TENANT, filter=only, rate_per_s=5)  # type: ignore[arg-type]
     services.replays.create(TENANT, filter={"event_type": "nothing.like.this"})
+    services.replays.create(TENANT, filter=only, rate_per_s=5)  # type: ignore[arg-type]
+    sent = services.events.send_test(TENANT, endpoints["well"], "a-test")
+    _wait(made, "event_type = 'endpoint.test' AND status = 'delivered'", 1)
+    shown = ids.show(Kind.ENDPOINT, endpoints["well"])
+    return (
+        f"/admin/tenants/{TENANT}/endpoints/{shown}/tests"
+        f"/{ids.show(Kind.EVENT, sent.id)}"
+    )
 
 
 def _endpoints(services: Services, urls: dict[str, str]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _take_all(browser: Browser, made: Installation) -> int:
 
 def _links(made: Installation) -> list[Stop]:
     _, token = made.services.portals.create_link(TENANT)
-    return [Stop(f"/portal/{token}", "portal-link")]
+    return [Stop(f"/portal/{token}", "portal-link"), Stop(made.test, "test-answer")]
 
 
 def _open(browser: Browser, made: Installation, size: str, scheme: str) -> Page:

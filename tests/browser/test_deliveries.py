@@ -182,6 +182,8 @@ def test_what_becomes_of_a_delivery_is_seen_while_one_watches(page, site, log_in
             dialog.get_by_role("button", name="Cancel")
         ).first.click()
         expect(page.locator("#attempt-1")).to_contain_text("503")
+        seconds = re.compile(r", \d\d:\d\d:\d\d")
+        expect(page.locator("#attempt-1 time")).to_have_text(seconds)
 
         event_id = ids.show(Kind.EVENT, pipeline.delivery(delivery_id).event_id)
         page.goto(site.admin(f"/tenants/acme/events/{event_id}"))

@@ -98,7 +98,9 @@ def look_around(page, site):
 
 
 def is_operators(path):
-    return urlsplit(path).path.endswith(OPERATORS)
+    """Return whether an operator may send this form; a rejected event's mends it."""
+    last = urlsplit(path).path
+    return last.endswith(OPERATORS) or bool(re.search(r"/rej_\w+\Z", last))
 
 
 def test_each_role_is_offered_what_it_may_do_and_refused_the_rest(site, person):

@@ -11,9 +11,14 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Page
 
 _ID = re.compile(r"(?<=/)[a-z]{2,3}_[0-9a-z]{26}(?=/|$)")
-_LINK = re.compile(r'href="(/admin/[^"#]*)"')
+_LINK = re.compile(r'href="(/admin/[^"#]*)["#]')
 #: Nobody needs to see these; a path that ends the session would end the tour.
 _PASSED = re.compile(r"/admin/(static/|log|sso)|export|\.(csv|jsonl)")
+#: What such a query adds to a page is as good as a page: payloads, requests, answers.
+_OPENED = re.compile(r"(?:^|&)(?:opened|payload)=")
+#: One of these has more to show than whichever is the newest: it was attempted.
+_FAILED = "/admin/tenants/{}/deliveries?error=http_status"
+_DELIVERY = re.compile(r'href="(/admin/tenants/[^"/]+/deliveries/dlv_[^"?#]+)"')
 _MOST = 200
 
 
@@ -32,7 +37,8 @@ def tour(
 ) -> list[Stop]:
     """Return the pages that a visitor reaches, one of each shape.
 
-    Of pages that differ by an id or a query the first one counts; of tenants this one.
+    Of pages that differ by an id or a query the first one counts, but for what is
+    opened by one; of tenants this one, of deliveries one that failed if there is any.
     A link that leads nowhere, or to what the visitor may not see, fails.
 
     Args:
@@ -42,6 +48,8 @@ def tour(
         look: Is given each page: its path and its HTML.
     """
     waiting = deque(["/admin/", f"/admin/tenants/{tenant_id}"])
+    failed = page.request.get(url + _FAILED.format(tenant_id))
+    waiting.extendleft(_DELIVERY.findall(failed.text())[:1])
     seen, found = set[str](), list[Stop]()
     while waiting and len(found) < _MOST:
         path = waiting.popleft()
@@ -71,7 +79,8 @@ def _shape(path: str, tenant_id: str) -> str | None:
     inside = re.match(r"/admin/tenants/([^/]+)", parts.path)
     if inside is not None and inside[1] != tenant_id:
         return None
-    return _ID.sub("one", parts.path)
+    opened = "/opened" if _OPENED.search(parts.query) else ""
+    return _ID.sub("one", parts.path) + opened
 
 
 def _name(shape: str) -> str:

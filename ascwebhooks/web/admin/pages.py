@@ -85,6 +85,7 @@ def install(app: Flask, settings: Settings) -> None:
         " ".join(settings.portal_frame_ancestors) or cookies.NOBODY
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["stream"] = settings.stream
     health.install(app, settings)
     app.add_url_rule("/", "root", _to_pages)
     app.register_blueprint(_blueprint())

@@ -12,6 +12,10 @@
   const short = new Intl.DateTimeFormat(undefined, {
     month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
   });
+  // Where seconds are what one looks for: attempts, what is next, who did what.
+  const precise = new Intl.DateTimeFormat(undefined, {
+    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
   const day = new Intl.DateTimeFormat(undefined, {
     year: "numeric", month: "short", day: "numeric",
   });
@@ -21,7 +25,7 @@
       const at = new Date(element.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       element.dataset.shown = "";
-      element.textContent = (sameYear(at) ? short : day).format(at);
+      element.textContent = (!sameYear(at) ? day : element.closest("[data-precise]") ? precise : short).format(at);
       element.title = `${element.title}\n${full.format(at)}`;
     }
   }
