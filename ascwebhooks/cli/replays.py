@@ -92,6 +92,7 @@ def replay() -> None:
 @status_code_option
 @since_option
 @until_option
+@died_since_option
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @rate_option
 @dry_run_option
