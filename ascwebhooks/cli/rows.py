@@ -41,6 +41,7 @@ def tenant(row: Any) -> Row:
         "name": row.name,
         "home_region": row.home_region,
         "allowed_regions": list(row.allowed_regions),
+        "strict": row.strict,
         "created_at": moment(row.created_at),
     }
 

@@ -44,6 +44,11 @@ def list_(tools: Tools, *, limit: int, cursor: str | None, json_wanted: bool) ->
     multiple=True,
     help="Where they may be served; may be given several times.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse events that are not as the catalogue (event-types) says.",
+)
 @json_option
 @pass_tools
 def create(
@@ -53,6 +58,7 @@ def create(
     name: str | None,
     home_region: str | None,
     allowed_regions: tuple[str, ...],
+    strict: bool,
     json_wanted: bool,
 ) -> None:
     """Create a tenant; its events carry TENANT_ID as tenantid."""
@@ -61,6 +67,7 @@ def create(
         name=name,
         home_region=home_region or tools.settings.region,
         allowed_regions=allowed_regions or None,
+        strict=strict,
     )
     output.details(rows.tenant(row), json_wanted=json_wanted)
 
@@ -85,11 +92,18 @@ def show(tools: Tools, *, tenant_id: str, json_wanted: bool) -> None:
     multiple=True,
     help="All of them, each by an option; they replace those there are.",
 )
+@click.option(
+    "--strict/--not-strict",
+    default=None,
+    help="Whether to refuse events that are not as the catalogue says.",
+)
 @json_option
 @pass_tools
 def update(tools: Tools, /, *, tenant_id: str, json_wanted: bool, **given: Any) -> None:
     """Change a tenant: what is not given stays as it is."""
-    changes = {name: value for name, value in given.items() if value}
+    changes = {
+        name: value for name, value in given.items() if value not in (None, "", ())
+    }
     if not changes:
         raise click.UsageError("nothing to change: see --help.")
     if "allowed_regions" in changes:

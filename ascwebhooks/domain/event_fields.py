@@ -17,8 +17,14 @@ _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NUMBER: Schema = {"type": "number"}
 _SECONDS: Schema = {"type": "number", "minimum": 0}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
+# Whoever takes ``format`` for a remark, as JSON Schema lets them, has the pattern.
+_MOMENT: Schema = {
+    "format": "date-time",
+    "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
+    r"(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+}
+_TIME: Schema = {"type": "string", **_MOMENT}
+_TIME_OR_NULL: Schema = {"type": ["string", "null"], **_MOMENT}
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 # Money is exact as text; a gateway that has it as a number may send that.
 _AMOUNT: Schema = {

@@ -71,6 +71,16 @@ ADVICE: dict[str, Advice] = {
         "What came is not kept, for it may hold prompts. Look at the mapping, or at"
         " what the gateway sends there.",
     ),
+    "unknown_type": Advice(
+        "The catalogue has no event of this type",
+        "This tenant is strict. Mend the type, or let the tenant take other types"
+        " (strict: off), then resubmit.",
+    ),
+    "schema_mismatch": Advice(
+        "Its data does not fit the schema of its type",
+        "This tenant is strict. Mend the data where the gateway writes it, or below;"
+        " GET /event-types has the schemas.",
+    ),
     "database_refused": Advice(
         "The database refused it",
         "This should not happen: tell whoever runs the platform, with its id.",

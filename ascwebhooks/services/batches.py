@@ -20,6 +20,7 @@ from ascwebhooks.services import endings
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
+from ascwebhooks.services.strictness import misfits
 from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.storage.events import NewDelivery, NewEvent, NewKey
 from ascwebhooks.storage.mailboxes import Due
@@ -30,6 +31,8 @@ EVENT_TABLE = "event"
 REJECTED_TABLE = "rejected_event"
 #: How an event comes that tells what happened here.
 OPERATIONS = "operations"
+#: How this service's own events come: they are of the catalogue, and nobody is asked.
+_OWN = frozenset({OPERATIONS, "test"})
 #: So much of what was rejected is kept: all of it, unless it is absurd.
 _KEPT_RAW_BYTES = 512 * 1024
 
@@ -139,7 +142,7 @@ class Batch:
             refusals: What is known to be refused.
         """
         self.refusals.extend(refusals)
-        known = [each for each in parsed if self._is_known(*each)]
+        known = self._fitting([each for each in parsed if self._is_known(*each)])
         new = self._new(known)
         for position, event, event_id in new:
             sent = self._add(event, event_id, self._intake.only)
@@ -219,6 +222,30 @@ class Batch:
         detail = f"there is no tenant {event.tenant_id!r}; create it, then resubmit."
         self._refuse(position, "unknown_tenant", detail)
         return False
+
+    def _fitting(self, known: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+        """Return what its tenant takes: a strict one events of the catalogue alone.
+
+        What came before the tenant was strict is still known when it comes again.
+        """
+        if self._intake.via in _OWN:
+            return known
+        refused = misfits(known, self._routes)
+        if not refused:
+            return known
+        wrong = [each for each in known if each[0] in refused]
+        ids_of_none = self._new_ids(len(wrong))
+        keys = [
+            self._key(event, ids_of_none[at]) for at, (_, event) in enumerate(wrong)
+        ]
+        before = self._uow.events.keys([(key.tenant_id, key.digest) for key in keys])
+        for (position, event), key in zip(wrong, keys, strict=True):
+            if taken := before.get((key.tenant_id, key.digest)):
+                self._repeat(position, event, key, taken)
+            else:
+                verdict = refused[position]
+                self._refuse(position, verdict.code, verdict.detail)
+        return [each for each in known if each[0] not in refused]
 
     def _new(self, known: Sequence[tuple[int, Event]]) -> list[tuple[int, Event, UUID]]:
         """Return the events that are new; the others get their verdict here."""

@@ -60,9 +60,13 @@ def _prepared(row: Any) -> Subscription:
 
 @dataclass(frozen=True, slots=True)
 class TenantRoutes:
-    """A tenant's subscriptions as they were at one version."""
+    """A tenant's subscriptions as they were at one version.
+
+    ``strict``: whether it takes nothing but events of the catalogue.
+    """
 
     version: int
+    strict: bool
     matcher: Matcher
     endpoints: dict[UUID, Route]
 
@@ -107,15 +111,13 @@ class Routes:
             if (known := self._known.get(row.id))
             and known.version == row.subscriptions_version
         }
-        stale = {
-            row.id: row.subscriptions_version for row in versions if row.id not in found
-        }
+        stale = {row.id: row for row in versions if row.id not in found}
         if stale:
             found |= self._read(uow, stale)
         return found
 
     def _read(
-        self, uow: UnitOfWork, versions: dict[str, int]
+        self, uow: UnitOfWork, versions: dict[str, Any]
     ) -> dict[str, TenantRoutes]:
         wanted: dict[str, list[Subscription]] = defaultdict(list)
         endpoints: dict[str, dict[UUID, Route]] = defaultdict(dict)
@@ -123,8 +125,13 @@ class Routes:
             endpoints[row.tenant_id][row.id] = _route(row)
             wanted[row.tenant_id].append(_prepared(row))
         fresh = {
-            each: TenantRoutes(version, Matcher(wanted[each]), endpoints[each])
-            for each, version in versions.items()
+            each: TenantRoutes(
+                row.subscriptions_version,
+                row.strict,
+                Matcher(wanted[each]),
+                endpoints[each],
+            )
+            for each, row in versions.items()
         }
         if len(self._known) > _REMEMBERED_TENANTS:
             self._known = {}

@@ -61,6 +61,7 @@ class Tenants:
         name: str | None = None,
         home_region: str = DEFAULT_REGION,
         allowed_regions: Sequence[str] | None = None,
+        strict: bool = False,
     ) -> Tenant:
         """Create a tenant.
 
@@ -69,6 +70,7 @@ class Tenants:
             name: For people; the id if not given.
             home_region: Where its endpoints are served unless they say otherwise.
             allowed_regions: Where they may be served; the home region if not given.
+            strict: Whether it takes nothing but events of the catalogue.
 
         Raises:
             InvalidInput: If the id or a region is malformed.
@@ -87,11 +89,17 @@ class Tenants:
                 name=name or tenant_id,
                 home_region=home_region,
                 allowed_regions=regions,
+                strict=strict,
             )
             if not uow.tenants.add(tenant):
                 raise Conflict(f"the tenant {tenant_id!r} exists already.", field="id")
             uow.audit.record(
-                "tenant.created", "tenant", tenant_id, tenant_id=tenant_id, name=name
+                "tenant.created",
+                "tenant",
+                tenant_id,
+                tenant_id=tenant_id,
+                name=name,
+                strict=strict,
             )
             uow.commit()
             return tenant
@@ -123,10 +131,11 @@ class Tenants:
         changes: dict[str, Any],
         check: Callable[[Tenant], None] | None = None,
     ) -> Tenant:
-        """Change ``name``, ``home_region`` or ``allowed_regions``.
+        """Change ``name``, ``home_region``, ``allowed_regions`` or ``strict``.
 
         Endpoints in a region that is no longer allowed are not served any more;
-        what is pending there is dead-lettered (``services.residency``).
+        what is pending there is dead-lettered (``services.residency``).  Once it is
+        strict, no event is accepted any more that the catalogue does not know.
 
         Args:
             tenant_id: Whose.

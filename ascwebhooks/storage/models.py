@@ -58,7 +58,8 @@ class Tenant(Base):
 
     ``subscriptions_version`` grows with every change to an endpoint or a
     subscription, in the same transaction; accepting reads it and knows whether
-    what it has prepared still holds.
+    what it has prepared still holds.  ``strict``: whether it takes nothing but events
+    of the catalogue.
     """
 
     __tablename__ = "tenant"
@@ -70,6 +71,7 @@ class Tenant(Base):
     subscriptions_version: Mapped[int] = mapped_column(
         BigInteger, server_default=text("0")
     )
+    strict: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=_NOW, onupdate=_NOW)
     deleted_at: Mapped[datetime | None]

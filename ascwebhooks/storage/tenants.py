@@ -23,7 +23,7 @@ _QUEUE_ALONE = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('tenant ' || :id, 0))"
 )
 _VERSIONS = text(
-    "SELECT id, subscriptions_version FROM tenant"
+    "SELECT id, subscriptions_version, strict FROM tenant"
     " WHERE id = ANY(:ids) AND deleted_at IS NULL ORDER BY id FOR SHARE"
 )
 
@@ -80,7 +80,7 @@ class TenantRepository:
     def versions(
         self, tenant_ids: Sequence[str], *, in_turn: bool = True
     ) -> Sequence[Row[Any]]:
-        """Return ``(id, subscriptions_version)`` and hold both until the commit.
+        """Return ``(id, subscriptions_version, strict)`` and hold it until the commit.
 
         The shared lock makes a change to subscriptions wait for the batches that
         were accepted under the old ones: after the change, none is.

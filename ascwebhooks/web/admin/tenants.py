@@ -33,6 +33,7 @@ class TenantChanges(Schema):
     name = Line(required=True, validate=validate.Length(1, 200))
     home_region = Line(required=True)
     allowed_regions = Words(validate=validate.Length(1, _MAX_REGIONS))
+    strict = fields.Boolean(load_default=False)
 
 
 class ChangedTenant(TenantChanges):
@@ -106,6 +107,7 @@ def edit(tenant_id: str) -> ResponseReturnValue:
         name=tenant().name,
         home_region=tenant().home_region,
         allowed_regions=", ".join(tenant().allowed_regions),
+        strict="1" if tenant().strict else "",
         seen=_version(tenant()),
     )
     return render_template("tenants/edit.html", form=form, tenant=tenant())

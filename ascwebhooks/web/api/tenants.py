@@ -14,7 +14,7 @@ from ascwebhooks.services.tenants import REGION, TENANT_ID
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import Answer
 from ascwebhooks.web.api.blueprints import Blueprint
-from ascwebhooks.web.api.fields import Moment, Text, pattern
+from ascwebhooks.web.api.fields import Flag, Moment, Text, pattern
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
 from ascwebhooks.web.tags import precondition
 
@@ -38,6 +38,14 @@ class TenantChanges(Schema):
         validate=validate.Length(1, _MAX_REGIONS),
         metadata={"description": "Where its endpoints may be served."},
     )
+    strict = Flag(
+        metadata={
+            "description": "Whether it takes nothing but events of the catalogue"
+            " (`/event-types`), with data that fits their type's schema. What is"
+            " refused is kept among the rejected events: `unknown_type`,"
+            " `schema_mismatch`."
+        }
+    )
 
 
 class NewTenant(TenantChanges):
@@ -59,6 +67,7 @@ class TenantSchema(Answer):
     name = fields.String()
     home_region = fields.String()
     allowed_regions = fields.List(fields.String())
+    strict = fields.Boolean()
     created_at = Moment()
     updated_at = Moment()
 
