@@ -1,7 +1,7 @@
 """The catalogue: the types of events that gateways and this service are known to send.
 
-It describes and does not limit: a tenant may publish types of its own, and what is
-published is not held against a schema.  Prompts and answers are in none of them.
+It describes, and limits those tenants that are strict (``event_schemas``): others may
+publish types of their own.  Prompts and answers are in none of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ascwebhooks.domain import budget_examples, incident_examples
+from ascwebhooks.domain import (
+    budget_examples,
+    gateway_examples,
+    incident_examples,
+    operation_examples,
+)
 from ascwebhooks.domain.event_fields import FIELDS
 from ascwebhooks.errors import NotFound
 
@@ -70,7 +75,7 @@ _FALLBACK = (
 )
 _POLICY = (
     f"policy_id {_FAILURE} policy_name policy_version guardrail_name stage action"
-    " categories redactions risk_score content_sha256"
+    " severity categories redactions risk_score content_sha256"
 )
 _RESIDENCY = (
     f"requested_region allowed_regions {_INCIDENT} {_USED} request_id scope policy_id"
@@ -182,8 +187,13 @@ _OWN = (
 )
 
 
-#: By type: the data of one, made by the code that sends it.
-_EXAMPLES = {**budget_examples.EXAMPLES, **incident_examples.EXAMPLES}
+#: By type: the data of one, made by the code that sends or reads it.
+_EXAMPLES = {
+    **gateway_examples.EXAMPLES,
+    **incident_examples.EXAMPLES,
+    **budget_examples.EXAMPLES,
+    **operation_examples.EXAMPLES,
+}
 
 
 def _made(type: str, description: str, names: str, sender: Sender) -> EventType:
@@ -195,14 +205,13 @@ def _made(type: str, description: str, names: str, sender: Sender) -> EventType:
         "title": type,
         "description": description,
         "type": "object",
-        "properties": {name: FIELDS[name][0] for name in fields},
+        "properties": {name: FIELDS[name] for name in fields},
     }
     if len(needed) == 1:
         schema["required"] = needed
     else:
         schema["anyOf"] = [{"required": [each]} for each in needed]
-    example = _EXAMPLES.get(type) or {name: FIELDS[name][1] for name in fields}
-    return EventType(type, description, sender, schema, example)
+    return EventType(type, description, sender, schema, _EXAMPLES[type])
 
 
 CATALOGUE: dict[str, EventType] = {

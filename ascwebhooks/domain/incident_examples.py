@@ -56,16 +56,26 @@ def _signal(type: str = "request.failed", **more: Any) -> Signal:
     return Signal(type=type, **{**_OF_REQUEST, **more})
 
 
-def _traffic() -> list[Signal]:
-    limited = [_signal(http_status=429) for _ in range(40)]
-    broken = [_signal(http_status=500) for _ in range(2)]
-    slow = [_signal("request.completed", duration_ms=11_000.0) for _ in range(78)]
+def _traffic(rule: Rule, tell: Tell | None) -> list[Signal]:
+    """Return traffic as it is when something is told."""
     violation = _signal("policy.violation_blocked", policy_id="content-filter")
+    if tell is Tell.RESOLVED:
+        quick = [_signal("request.completed", duration_ms=900.0) for _ in range(118)]
+        return [*quick, *[_signal(http_status=429)] * 2, *[violation] * 4]
+    limited = [_signal(http_status=429) for _ in range(40)]
+    is_out = rule.kind is RuleKind.OUTAGE
+    broken = [_signal(http_status=500) for _ in range(76 if is_out else 2)]
+    slow = [
+        _signal("request.completed", duration_ms=11_000.0)
+        for _ in range(4 if is_out else 78)
+    ]
     return [*limited, *broken, *slow, *[violation] * 24]
 
 
-def _measured(rule: Rule) -> tuple[dict[str, str], dict[str, Any]]:
-    traffic = _traffic()
+def _measured(
+    rule: Rule, tell: Tell | None = None
+) -> tuple[dict[str, str], dict[str, Any]]:
+    traffic = _traffic(rule, tell)
     usage: dict[datetime, dict[Names, Tally]] = {}
     for key, tally in tallies(traffic).items():
         usage.setdefault(key.at, {}).setdefault(key.names, Tally()).add(tally)
@@ -74,7 +84,9 @@ def _measured(rule: Rule) -> tuple[dict[str, str], dict[str, Any]]:
     return found.subject, found.facts
 
 
-def _noticed(rule: Rule) -> tuple[dict[str, str], dict[str, Any]]:
+def _noticed(
+    rule: Rule, tell: Tell | None = None
+) -> tuple[dict[str, str], dict[str, Any]]:
     failed = rule.kind is RuleKind.FALLBACK_EXHAUSTED
     type = "request.failed" if failed else "request.completed"
     signal = _signal(type, fallback_from="gpt-4o", error_type="RateLimitError")
@@ -86,13 +98,13 @@ def _events(kind: RuleKind) -> Iterator[Event | None]:
     spec = complete(kind, _GIVEN.get(kind, {}))
     rule = Rule(_RULE, "An example", kind, spec, Severity.CRITICAL)
     read = _noticed if kind in OF_SIGNALS else _measured
-    subject, facts = read(rule)
     opened = Standing(Phase.OPEN, _AT, _AT, _AT, _AT)
     steps = (
         Step(opened, Tell.OPENED),
         resolve(opened, Ended.RECOVERED, _AT + _LASTED),
     )
     for step in steps:
+        subject, facts = read(rule, step.tell)
         decision = Decision(None, rule, subject, subject_key(subject), facts, step)
         yield incident_event("acme", _INCIDENT, decision)
 

@@ -91,8 +91,8 @@ def _usual(schema: dict[str, Any]) -> str | None:
 
 
 def _targets() -> dict[str, str]:
-    found = {name: _usual(schema) for name, (schema, _) in FIELDS.items()}
-    for name, schema in FIELDS["scope"][0]["properties"].items():
+    found = {name: _usual(schema) for name, schema in FIELDS.items()}
+    for name, schema in FIELDS["scope"]["properties"].items():
         found[f"scope.{name}"] = _usual(schema)
     found |= {"cost.amount": "money", "cost.currency": "code", **_EXCEPTIONS}
     return {name: kind for name, kind in found.items() if kind is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,9 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.ids import Kind
 
 SOURCE = "/ascwebhooks"
+#: The type of what is sent to an endpoint because somebody asked for it.
+TEST = "endpoint.test"
+Facts = dict[str, Any]
 
 
 class Operation(StrEnum):
@@ -74,5 +77,60 @@ def cloud_event(
             "time": events.iso(at),
             "tenantid": tenant_id,
             "data": {**shown, **dict(sorted(facts.items()))},
+        }
+    ).encode()
+
+
+def disabled(
+    reason: str | None,
+    *,
+    failures: int,
+    since: datetime | None,
+    last_status: int | None,
+    last_error: str | None,
+) -> Facts:
+    """Return what is told of an endpoint that is disabled.
+
+    Args:
+        reason: Why.
+        failures: How many there were in a row.
+        since: When the first of them was.
+        last_status: What the last attempt that failed was answered with, if it was.
+        last_error: What went wrong with it.
+    """
+    return {
+        "reason": reason,
+        "consecutive_failures": failures,
+        "first_failed_at": None if since is None else events.iso(since),
+        "last_status": last_status,
+        "last_error": last_error,
+    }
+
+
+def enabled(reason: str | None) -> Facts:
+    """Return what is told of an endpoint that was disabled for ``reason``."""
+    return {"reason": reason}
+
+
+def secret_rotated(signature: str, overlap: timedelta) -> Facts:
+    """Return what is told of a new secret; those before it sign for ``overlap``."""
+    return {"signature": signature, "overlap_s": int(overlap.total_seconds())}
+
+
+def endpoint_test(
+    endpoint_id: UUID, *, tenant_id: str, source_id: str, at: datetime
+) -> bytes:
+    """Return the event that is sent to an endpoint because somebody asked for it."""
+    shown = ids.show(Kind.ENDPOINT, endpoint_id)
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": source_id,
+            "source": SOURCE,
+            "type": TEST,
+            "subject": shown,
+            "time": events.iso(at),
+            "tenantid": tenant_id,
+            "data": {"endpoint_id": shown, "reason": "requested"},
         }
     ).encode()

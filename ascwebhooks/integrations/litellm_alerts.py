@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +44,7 @@ _SCOPES = {
     "end_user": ("end_user", "customer_id"),
     "key": ("key", "token"),
 }
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d{1,6})?)?\Z")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d{1,6})?)?\Z", re.ASCII)
 
 
 def events(alert: Any, terms: Terms) -> list[Event]:
@@ -128,6 +129,10 @@ def _left(limit: str | None, spent: str | None) -> dict[str, Any]:
 def _date(value: Any) -> str | None:
     """Return a date or time in UTC as RFC 3339."""
     if not isinstance(value, str) or not _DATE.match(value):
+        return None
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
         return None
     day, _, clock = value.replace(" ", "T").partition("T")
     return f"{day}T{clock or '00:00:00'}Z"

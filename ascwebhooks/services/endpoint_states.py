@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from ascwebhooks.domain import events, health, ids
+from ascwebhooks.domain import health, ids, operations
 from ascwebhooks.domain.deliveries import (
     DEAD_IN,
     END_BATCH,
@@ -147,14 +147,13 @@ class EndpointStates:
         if endpoint.disabled_reason != DisabledReason.GONE:
             window = ids.window(box.seen_at, self._retention)
             last = uow.deliveries.last_failure(endpoint.tenant_id, endpoint.id, window)
-        since = box.failing_since
-        facts = {
-            "reason": endpoint.disabled_reason,
-            "consecutive_failures": box.consecutive_failures,
-            "first_failed_at": None if since is None else events.iso(since),
-            "last_status": last[0],
-            "last_error": last[1],
-        }
+        facts = operations.disabled(
+            endpoint.disabled_reason,
+            failures=box.consecutive_failures,
+            since=box.failing_since,
+            last_status=last[0],
+            last_error=last[1],
+        )
         uow.notices.add(Operation.DISABLED, endpoint.tenant_id, endpoint.id, facts)
 
     def end(
@@ -254,7 +253,7 @@ class EndpointStates:
             uow.tenants.change_subscriptions(tenant_id)
             endpoint = find_endpoint(uow, tenant_id, endpoint_id)
             if endpoint.state == EndpointState.DISABLED:
-                facts = {"reason": endpoint.disabled_reason}
+                facts = operations.enabled(endpoint.disabled_reason)
                 uow.notices.add(Operation.ENABLED, tenant_id, endpoint_id, facts)
             endpoint.state = EndpointState.ACTIVE
             endpoint.disabled_reason = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Kept
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.domain.operations import SOURCE
+from ascwebhooks.domain.operations import endpoint_test
 from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
 from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
@@ -141,19 +140,9 @@ class Events:
         with self._uow() as uow:
             find_endpoint(uow, tenant_id, endpoint_id)
             now = uow.now()
-        shown = ids.show(Kind.ENDPOINT, endpoint_id)
-        raw = json.dumps(
-            {
-                "specversion": "1.0",
-                "id": source_id,
-                "source": SOURCE,
-                "type": "endpoint.test",
-                "subject": shown,
-                "time": events.iso(now),
-                "tenantid": tenant_id,
-                "data": {"endpoint_id": shown, "reason": "requested"},
-            }
-        ).encode()
+        raw = endpoint_test(
+            endpoint_id, tenant_id=tenant_id, source_id=source_id, at=now
+        )
         verdict = self._acceptance.accept([raw], via="test", only=endpoint_id)[0]
         if isinstance(verdict, Postponed):
             raise Unavailable(f"the event cannot be kept now: {verdict.detail}.")

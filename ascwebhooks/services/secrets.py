@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from ascwebhooks.domain import ids, signing
+from ascwebhooks.domain import ids, operations, signing
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.operations import Operation
 from ascwebhooks.domain.signing import Scheme
@@ -167,7 +167,7 @@ def _tell(
 ) -> None:
     """Tell subscribers and the audit log of a new secret."""
     tenant_id, overlap_s = endpoint.tenant_id, int(overlap.total_seconds())
-    facts = {"signature": endpoint.signature, "overlap_s": overlap_s}
+    facts = operations.secret_rotated(endpoint.signature, overlap)
     uow.notices.add(Operation.SECRET_ROTATED, tenant_id, endpoint.id, facts)
     uow.audit.record(
         "endpoint.secret_rotated",
