@@ -265,6 +265,18 @@ def test_each_alert_has_its_type(gateway, change, expected):
     assert answer.json["rejected"] == []
 
 
+@pytest.mark.parametrize("day", ["2026-02-30", "2026-12-01 10:00:00", "soon", None])
+def test_a_strict_tenant_takes_alerts_whatever_day_they_name(gateway, day):
+    """A date that is none is left out, and the schema's refusal is not met."""
+    gateway.pipeline.services.tenants.change(TENANT, {"strict": True})
+    alert = ALERT | {
+        "event": "projected_limit_exceeded",
+        "projected_exceeded_date": day,
+    }
+    answer = gateway.post(ALERTS, alert)
+    assert (answer.status_code, answer.json["rejected"]) == (200, [])
+
+
 def test_litellm_may_give_the_key_in_its_url(gateway):
     """``WEBHOOK_URL`` takes no header: the key is the password there."""
     pair = base64.b64encode(f"litellm:{gateway.key}".encode()).decode()

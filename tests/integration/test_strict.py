@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import jsonschema
 import pytest
 from sqlalchemy import event as hooks
 
@@ -365,3 +366,28 @@ def test_the_page_of_a_rejected_event_says_what_to_do(strict, visit):
     assert "Its data does not fit the schema of its type" in text
     assert "data.cost.amount must match" in text
     assert "a lot" not in text
+
+
+# What anybody may check
+
+
+def test_the_catalogue_over_http_holds_by_itself(strict, api):
+    """Whoever reads it validates with what they have, and is taken at its word."""
+    found, query = [], "?limit=7"
+    while query:
+        page = api.as_(Role.VIEWER).get(f"/event-types{query}").json
+        found += page["items"]
+        cursor = page["next_cursor"]
+        query = cursor and f"?limit=7&cursor={cursor}"
+    assert [each["type"] for each in found] == list(CATALOGUE)
+    for each in found:
+        jsonschema.Draft202012Validator.check_schema(each["schema"])
+        jsonschema.validate(each["example"], each["schema"])
+        assert each["description"]
+    verdicts = strict.accept(
+        *(
+            event(json.dumps(each["example"]), id=each["type"], type=each["type"])
+            for each in found
+        )
+    )
+    assert {code_of(each) for each in verdicts} == {"accepted"}
