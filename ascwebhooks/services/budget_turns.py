@@ -21,7 +21,7 @@ from ascwebhooks.domain.events import Event
 from ascwebhooks.services import alerts
 from ascwebhooks.services.alerts import Crossing
 from ascwebhooks.services.charging import prepared
-from ascwebhooks.services.deriving import Deriving
+from ascwebhooks.services.deriving import Deriving, apart
 from ascwebhooks.storage.budget_spending import Window
 from ascwebhooks.storage.budget_tables import BudgetRow
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -47,10 +47,17 @@ class BudgetTurns:
 
         Returns:
             How many events were made.
+
+        Raises:
+            Unavailable: If the database is away; nothing is lost by it.
         """
         with self._uow() as uow:
             due = uow.budgets.tenants_due(at or uow.now(), FORECAST_AFTER)
-        return sum(self._turn(tenant_id, at) for tenant_id in due)
+        made = 0
+        for tenant_id in due:
+            with apart(tenant_id):
+                made += self._turn(tenant_id, at)
+        return made
 
     def _turn(self, tenant_id: str, at: datetime | None) -> int:
         with self._uow() as uow:
