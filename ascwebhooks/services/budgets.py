@@ -252,8 +252,8 @@ def _first_period(
     period: Period, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
     match period:
-        case Rolling():
-            return None, None
+        case Rolling() as rolling:
+            return None, rolling.bounds(now).end
         case Once(span):
             return span
         case _:

@@ -231,6 +231,80 @@ def test_refunds_in_a_window_recover_what_fired_in_an_earlier_bucket(pipeline):
     assert crossings(pipeline) == [("threshold_reached", 50), ("recovered", 50)]
 
 
+def later(pipeline, span):
+    """Let a time pass for windows: what was spent and told then is so much older."""
+    for name in ("budget_spend", "budget_alert"):
+        pipeline.do(
+            f"UPDATE {name} SET period_start = period_start - CAST(:span AS interval)",
+            span=span,
+        )
+    pipeline.do(
+        "UPDATE budget SET period_end = period_end - CAST(:span AS interval)", span=span
+    )
+    pipeline.do("DELETE FROM event_key")  # the clock stands, and ids have its bucket
+
+
+def test_what_falls_out_of_a_window_recovers_once_and_arms_again(pipeline):
+    """Nobody resets a window: whoever blocked its team would never let it on again."""
+    turn = pipeline.services.budget_turns.turn
+    found = budget(
+        pipeline, period={"type": "rolling", "hours": 2}, enforcement="block"
+    )
+    spend(pipeline, 60)
+    later(pipeline, "1 hour")
+    spend(pipeline, 40)
+    assert turn() == 0, "all of it is within"
+
+    later(pipeline, "70 minutes")
+    assert (turn(), turn()) == (2, 0), "looked at once in a bucket"
+    later(pipeline, "5 minutes")
+    assert turn() == 0
+    spend(pipeline, 60)
+
+    assert crossings(pipeline, found) == [
+        ("threshold_reached", 50),
+        ("exceeded", 100),
+        ("recovered", 50),
+        ("recovered", 100),
+        ("exceeded", 100),
+    ]
+    recovered = told(pipeline, found)[3]
+    assert (recovered["spent"], recovered["crossed_thresholds"]) == (
+        "40",
+        [80, 95, 100],
+    )
+    assert recovered["enforcement"] == "block"
+    data = {
+        k: recovered[k] for k in recovered.keys() - {"type", "event_id", "source_id"}
+    }
+    checked(CATALOGUE["budget.recovered"]).validate(data)
+
+
+def test_what_falls_but_a_little_below_a_line_of_a_window_stays(pipeline):
+    budget(pipeline, period={"type": "rolling", "hours": 2}, thresholds=[])
+    spend(pipeline, 4)
+    later(pipeline, "1 hour")
+    spend(pipeline, 96)
+    later(pipeline, "70 minutes")
+    assert pipeline.services.budget_turns.turn() == 0
+    assert crossings(pipeline) == [("exceeded", 100)]
+
+
+def test_a_window_that_stayed_above_recovers_by_what_it_said_last(pipeline):
+    """It says so once in its length; of what it said before nothing is to be told."""
+    turn = pipeline.services.budget_turns.turn
+    budget(pipeline, period={"type": "rolling", "hours": 2}, thresholds=[])
+    spend(pipeline, 100)
+    for span in ("115 minutes", "10 minutes"):
+        later(pipeline, span)
+        spend(pipeline, 100)
+        assert turn() == 0
+    assert crossings(pipeline) == [("exceeded", 100)] * 2
+    later(pipeline, "3 hours")
+    assert (turn(), turn()) == (1, 0)
+    assert crossings(pipeline)[-1] == ("recovered", 100)
+
+
 def test_a_window_that_is_charged_in_many_buckets_at_once_fires_once(pipeline):
     budget(pipeline, period={"type": "rolling", "hours": 4})
     pipeline.accept(*(usage('"6"', at=ago(minutes=9 * n)) for n in range(10)))
