@@ -24,13 +24,15 @@ _COMPLETED, _FAILED = "request.completed", "request.failed"
 class Noticed(NamedTuple):
     """What a signal shows: that a rule's condition holds, or that it is over.
 
-    ``subject`` is what an incident is about, ``facts`` how an event tells it.
+    ``subject`` is what an incident is about, ``facts`` how an event tells it, and
+    ``trace`` which request it is, if only that one's answer ends it.
     """
 
     rule: Rule
     subject: dict[str, str]
     over: bool
     facts: dict[str, Any]
+    trace: str = ""
 
     @property
     def key(self) -> str:
@@ -77,7 +79,8 @@ def _exhausted(rule: Rule, signal: Signal) -> Noticed | None:
         "to_model": signal.model,
         "error.type": signal.error_type,
     }
-    return Noticed(rule, {"from_model": signal.fallback_from}, over=over, facts=facts)
+    subject = {"from_model": signal.fallback_from}
+    return Noticed(rule, subject, over=over, facts=facts, trace=signal.trace_id or "")
 
 
 def _unapproved(rule: Rule, signal: Signal) -> Noticed | None:
