@@ -17,12 +17,12 @@ from uuid import UUID
 
 import structlog
 
-from ascwebhooks.domain import budget_events, budgets
+from ascwebhooks.domain import budgets
 from ascwebhooks.domain.budget_events import Standing
 from ascwebhooks.domain.budget_periods import Bounds, Once, Rolling
 from ascwebhooks.domain.budgets import FORECAST_AFTER, FULL, Basis, Budget
 from ascwebhooks.domain.events import Event
-from ascwebhooks.services import alerts
+from ascwebhooks.services import alerts, budget_resets
 from ascwebhooks.services.alerts import Crossing
 from ascwebhooks.services.charging import prepared, rows_of, window_of
 from ascwebhooks.services.deriving import Deriving, apart
@@ -95,18 +95,11 @@ def _over(uow: UnitOfWork, tenant_id: str, now: datetime) -> list[Event]:
                 # What comes late is still charged to it.
                 row.period_end = None
             case calendar:
-                made.append(_reset(uow, row, budget, calendar.bounds(now), now))
+                bounds = calendar.bounds(now)
+                spent = budget_resets.spent(uow, Window(tenant_id, row.id, *bounds))
+                standing = Standing(budget, bounds, spent, spent)
+                made.append(budget_resets.reset(uow, row, standing, now))
     return made + _fallen(uow, windows, now)
-
-
-def _reset(
-    uow: UnitOfWork, row: BudgetRow, budget: Budget, period: Bounds, now: datetime
-) -> Event:
-    previous = _spent(uow, row, _told(row))
-    row.period_start, row.period_end = period
-    spent = _spent(uow, row, period)
-    standing = Standing(budget, period, spent, spent)
-    return budget_events.reset(standing, previous=previous, now=now)
 
 
 def _fallen(uow: UnitOfWork, windows: Sequence[Budget], now: datetime) -> list[Event]:
@@ -176,9 +169,3 @@ def _told(row: BudgetRow) -> Bounds:
     assert row.period_start is not None
     assert row.period_end is not None
     return Bounds(row.period_start, row.period_end)
-
-
-def _spent(uow: UnitOfWork, row: BudgetRow, period: Bounds) -> Decimal:
-    window = Window(row.tenant_id, row.id, *period)
-    total = uow.budget_spending.totals([window]).get((row.tenant_id, row.id))
-    return _ZERO if total is None else total.spent

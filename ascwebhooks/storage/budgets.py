@@ -166,6 +166,21 @@ class BudgetRepository:
             .with_for_update(key_share=True)
         ).all()
 
+    def begun(
+        self, tenant_ids: Sequence[str], budget_ids: Sequence[UUID], now: datetime
+    ) -> Sequence[BudgetRow]:
+        """Lock and return those of these budgets whose period is over, untold."""
+        return self._session.scalars(
+            select(BudgetRow)
+            .where(
+                BudgetRow.tenant_id.in_(tenant_ids),
+                BudgetRow.id.in_(budget_ids),
+                BudgetRow.period_end <= now,
+            )
+            .order_by(BudgetRow.tenant_id, BudgetRow.id)
+            .with_for_update(key_share=True)
+        ).all()
+
     def leading(self, tenant_id: str, now: datetime, part: float) -> list[Leading]:
         """Lock and return a tenant's budgets with a forecast to tell, some of them."""
         rows = self._session.execute(

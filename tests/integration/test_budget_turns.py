@@ -123,6 +123,56 @@ def test_a_turn_says_what_the_period_before_came_to_and_arms_all_lines(pipeline)
     assert late["source_id"] != now["source_id"]
 
 
+def test_a_period_is_told_of_before_a_line_that_is_crossed_in_it(pipeline):
+    """Else a team that is blocked at its limit would be let on again by the reset."""
+    found = budget(pipeline, period=daily("UTC"))
+    yesterday = ago(days=1)
+    as_of(pipeline, found, yesterday)
+    spend(pipeline, 30, at=yesterday)
+    endpoint = pipeline.endpoint(event_types=["budget.*"], ordering="fifo")
+    spend(pipeline, 40)
+    assert told(pipeline) == [], "nothing waits for a lock where nothing is crossed"
+    spend(pipeline, 70)
+    assert pipeline.services.budget_turns.turn() == 0
+
+    reset, exceeded = told(pipeline)
+    assert (reset["type"], exceeded["type"]) == ("budget.reset", "budget.exceeded")
+    assert (reset["spent"], reset["previous_percent"]) == ("40", 30)
+    assert exceeded["crossed_thresholds"] == [50, 80, 95, 100]
+    sent = pipeline.rows(
+        "SELECT event_type FROM delivery WHERE endpoint_id = :id ORDER BY position",
+        id=endpoint,
+    )
+    assert [each.event_type for each in sent] == ["budget.reset", "budget.exceeded"]
+
+
+def test_crossings_at_the_turn_tell_of_it_once_beside_beat(pipeline):
+    """Readers and beat come for the same budgets at the same time, and none waits."""
+    days = [budget(pipeline, period=daily("UTC"), limit=8) for _ in range(4)]
+    rolls = [
+        budget(pipeline, period={"type": "rolling", "hours": 1}, limit=8)
+        for _ in range(4)
+    ]
+    for _ in range(5):
+        for each in days:
+            as_of(pipeline, each, ago(days=2))
+        pipeline.do("DELETE FROM budget_alert")
+        pipeline.do("DELETE FROM budget_spend")
+        pipeline.do("DELETE FROM event")
+        pipeline.do("DELETE FROM event_key")
+        with ThreadPoolExecutor(6) as pool:
+            beats = [pool.submit(pipeline.services.budget_turns.turn) for _ in "12"]
+            reads = [pool.submit(spend, pipeline, 1, 1) for _ in range(4)]
+            for each in (*beats, *reads):
+                each.result(30)
+        for each in days:
+            kinds = [event["type"] for event in told(pipeline, each)]
+            assert kinds.count("budget.reset") == 1
+            assert kinds.count("budget.exceeded") == 1
+        for each in rolls:
+            assert crossings(pipeline, each)[-1][0] == "exceeded"
+
+
 def test_nobody_is_told_of_a_deleted_tenants_budgets(pipeline):
     found = budget(pipeline, period=daily("UTC"))
     as_of(pipeline, found, ago(days=10))
