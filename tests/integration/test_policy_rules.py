@@ -209,6 +209,29 @@ def test_a_region_that_is_not_allowed_is_told_once_for_each_region(pipeline, rul
     assert told(pipeline)[0][1]["allowed_regions"] == ["eu-*"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "allowed", "used"),
+    [
+        (RuleKind.APPROVED_MODELS, "gpt-*", {"model": "o3"}),
+        (RuleKind.ALLOWED_REGIONS, "eu-*", {"region": "us-1"}),
+    ],
+)
+def test_what_one_team_does_hides_nothing_of_another(
+    pipeline, rule, kind, allowed, used
+):
+    rule(kind, allowed=[allowed])
+    for team in ("a", "b", "a", None):
+        scope = {"team_id": team} if team else {}
+        pipeline.accept(signal(**used, scope=scope), signal(**used, scope=scope))
+    teams = [data["scope"].get("team_id") for _, data in told(pipeline)]
+    assert teams == ["a", "b", None]
+    assert [each.subject.get("team") for each in incidents(pipeline)] == [
+        None,
+        "b",
+        "a",
+    ]
+
+
 def test_many_names_do_not_make_many_incidents(pipeline, rule):
     rule(RuleKind.APPROVED_MODELS, allowed=["gpt-*"])
     for part in range(3):
