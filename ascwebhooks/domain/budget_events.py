@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.budget_periods import Bounds, Calendar
@@ -101,8 +102,20 @@ def recovery(
 ) -> Event:
     """Return the event of lines that had fired and are armed again (``crossing``)."""
     data = {**_data(standing, now, basis), **_lines(standing, lines)}
-    cause = f"{_at(armed_at)}:{basis}:{lines[-1]}:recovered:{times}"
+    cause = _recovered(armed_at, basis, lines[-1], times)
     return _event(standing, RECOVERED, cause, now, data)
+
+
+def recovery_id(
+    budget_id: UUID, armed_at: datetime, basis: str, line: Decimal, times: int
+) -> str:
+    """Return the id (CloudEvents') of what is told if this line is the highest."""
+    cause = _recovered(armed_at, basis, line, times)
+    return _id(ids.show(Kind.BUDGET, budget_id), cause)
+
+
+def _recovered(armed_at: datetime, basis: str, line: Decimal, times: int) -> str:
+    return f"{_at(armed_at)}:{basis}:{line}:recovered:{times}"
 
 
 def reset(standing: Standing, *, previous: Decimal, now: datetime) -> Event:
@@ -153,12 +166,16 @@ def _event(
     shown = ids.show(Kind.BUDGET, standing.budget.id)
     return derived(
         type,
-        id=f"budget:{shown}:{cause}",
+        id=_id(shown, cause),
         tenant_id=standing.budget.tenant_id,
         at=now,
         subject=shown,
         data=data,
     )
+
+
+def _id(shown: str, cause: str) -> str:
+    return f"budget:{shown}:{cause}"
 
 
 def _at(moment: datetime) -> str:

@@ -26,8 +26,8 @@ MOST_THRESHOLDS = 20
 _MOST_PERCENT = 1_000
 _MOST_LIMIT = Decimal("1e15")
 _MOST_DIGITS = 12
-#: Refunds have to bring spending so far below a line before it is armed again, in
-#: percent of the limit: a line that is wobbled across tells so once.
+#: Refunds, or time in a window, have to bring spending so far below a line before it
+#: is armed again, in percent of the limit: a line that is wobbled across tells so once.
 MARGIN = Decimal(5)
 #: A forecast from less of a period than this says too little.
 FORECAST_AFTER = 0.1
@@ -134,11 +134,19 @@ def left(budget: Budget, before: Decimal, now: Decimal) -> list[Decimal]:
     """Return the lines that refunds have brought spending well below."""
     if now >= before:
         return []
-    return [
-        line
-        for line in budget.lines
-        if now < amount_of(budget.limit, EXACT.subtract(line, MARGIN))
-    ]
+    return [line for line in budget.lines if _is_well_below(budget, line, now)]
+
+
+def fallen(budget: Budget, fired: Iterable[Decimal], spent: Decimal) -> list[Decimal]:
+    """Return the lines of a window that time has brought spending well below.
+
+    Of those that fired, whether they are still its lines or not.
+    """
+    return [line for line in fired if spent <= 0 or _is_well_below(budget, line, spent)]
+
+
+def _is_well_below(budget: Budget, line: Decimal, spent: Decimal) -> bool:
+    return spent < amount_of(budget.limit, EXACT.subtract(line, MARGIN))
 
 
 def project(

@@ -13,12 +13,8 @@ from typing import NamedTuple
 
 from ascwebhooks.domain.budget_periods import Bounds, Period
 from ascwebhooks.domain.budgets import EXACT, Budget, ScopeType
-from ascwebhooks.domain.signals import COMPLETED, CostProblem, Scope, Signal
+from ascwebhooks.domain.signals import CHARGED, COMPLETED, CostProblem, Scope, Signal
 
-#: What ends a request; other violations come beside one that has its cost.
-CHARGED = frozenset(
-    {COMPLETED, "request.failed", "request.blocked", "policy.violation_blocked"}
-)
 OTHER_CURRENCY = "other_currency"
 _ZERO = Decimal(0)
 Key = tuple[ScopeType, str]

@@ -6,15 +6,17 @@ here, so a decision is the same whoever makes it, however often.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ascwebhooks.domain import exhaustion
 from ascwebhooks.domain.incidents import (
     Ended,
+    Phase,
     Standing,
     Step,
     advance,
@@ -24,7 +26,7 @@ from ascwebhooks.domain.incidents import (
 )
 from ascwebhooks.domain.measures import Measured, Seen, Windows, nothing
 from ascwebhooks.domain.noticing import Noticed
-from ascwebhooks.domain.rules import MAX_INCIDENTS, OF_SIGNALS, Rule
+from ascwebhooks.domain.rules import MAX_INCIDENTS, OF_SIGNALS, Rule, RuleKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def _ended(live: Live, rules: dict[UUID, Rule], now: datetime) -> Decision:
 def _aged(rule: Rule, live: Iterable[Live], now: datetime) -> Iterator[Decision]:
     for each in live:
         step = pass_time(each.standing, rule.terms, now)
-        yield Decision(each, rule, each.subject, each.key, each.facts, step)
+        facts = exhaustion.opened(each.facts) if step.tell else each.facts
+        yield Decision(each, rule, each.subject, each.key, facts, step)
 
 
 def _measured(
@@ -138,7 +141,8 @@ def take_notice(
 ) -> list[Decision]:
     """Return what signals make of a tenant's incidents.
 
-    Of what signals of one batch say of a subject, the last word counts.
+    Of what signals of one batch say of a subject, the last word counts; of fallbacks
+    each does, for each request is another's.
 
     Args:
         shown: What the signals show (``noticing.notice``), in the order they came.
@@ -148,28 +152,44 @@ def take_notice(
     """
     found = {(each.rule_id, each.key): each for each in live}
     counts = Counter(used)
-    last = {(each.rule.id, each.key): each for each in shown}
+    groups: dict[tuple[UUID, str], list[Noticed]] = defaultdict(list)
+    for each in shown:
+        groups[each.rule.id, each.key].append(each)
     made = []
-    for name, each in sorted(last.items()):
-        there = found.get(name)
-        if there is None and (each.over or counts[each.rule.id] >= MAX_INCIDENTS):
+    for name, group in sorted(groups.items()):
+        there, rule = found.get(name), group[-1].rule
+        if there is None and counts[rule.id] >= MAX_INCIDENTS:
             continue
-        if there is not None and there.revision != each.rule.revision:
+        if there is not None and there.revision != rule.revision:
             continue  # the next evaluation ends it
-        counts[each.rule.id] += there is None
-        before = there.standing if there else None
-        if each.over and before is not None:
-            step = resolve(before, Ended.RECOVERED, now)
-        else:
-            step = noticed(before, each.rule.terms, now)
-        facts = each.facts if step.tell else there.facts if there else each.facts
-        made.append(Decision(there, each.rule, each.subject, each.key, facts, step))
-    return [each for each in made if _is_worth(each)]
+        decision = _heard(there, group, now)
+        if _is_worth(decision):
+            counts[rule.id] += there is None
+            made.append(decision)
+    return made
+
+
+def _heard(there: Live | None, group: Sequence[Noticed], now: datetime) -> Decision:
+    """Return what signals make of one subject's incident, if there is one."""
+    last = group[-1]
+    rule, before = last.rule, there.standing if there else None
+    kept = there.facts if there else {}
+    is_open = before is not None and before.phase is Phase.OPEN
+    if rule.kind is RuleKind.FALLBACK_EXHAUSTED and not is_open:
+        step, facts = exhaustion.hear(kept, group, rule.terms, now)
+    elif before is not None and all(each.over for each in group):
+        step, facts = Step(before), kept
+    else:
+        step = noticed(before, rule.terms, now)
+        facts = last.facts if step.tell or before is None else kept
+    return Decision(there, rule, last.subject, last.key, facts, step)
 
 
 def _is_worth(decision: Decision) -> bool:
     """Return whether a decision is to be written: not that it was seen just now."""
     before, after = decision.live, decision.step.standing
     if before is None or after is None or decision.step.tell is not None:
-        return True
+        return before is not None or after is not None
+    if after.phase is Phase.PENDING:
+        return decision.facts != before.facts
     return after.seen_at - before.standing.seen_at >= _SEEN_GRAIN

@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 
 from ascwebhooks.domain.globs import fits
 from ascwebhooks.domain.measures import subject_key
-from ascwebhooks.domain.rules import OF_SIGNALS, Rule, RuleKind, narrows_to
+from ascwebhooks.domain.rules import (
+    MAX_PATTERN_CHARACTERS,
+    OF_SIGNALS,
+    Rule,
+    RuleKind,
+    narrows_to,
+)
 from ascwebhooks.domain.signals import Signal
 
 #: What happened longer ago than this before it came is past.
@@ -24,13 +30,15 @@ _COMPLETED, _FAILED = "request.completed", "request.failed"
 class Noticed(NamedTuple):
     """What a signal shows: that a rule's condition holds, or that it is over.
 
-    ``subject`` is what an incident is about, ``facts`` how an event tells it.
+    ``subject`` is what an incident is about, ``facts`` how an event tells it, and
+    ``trace`` which request it is, if only that one's answer ends it.
     """
 
     rule: Rule
     subject: dict[str, str]
     over: bool
     facts: dict[str, Any]
+    trace: str = ""
 
     @property
     def key(self) -> str:
@@ -77,7 +85,8 @@ def _exhausted(rule: Rule, signal: Signal) -> Noticed | None:
         "to_model": signal.model,
         "error.type": signal.error_type,
     }
-    return Noticed(rule, {"from_model": signal.fallback_from}, over=over, facts=facts)
+    subject = {"from_model": signal.fallback_from}
+    return Noticed(rule, subject, over=over, facts=facts, trace=signal.trace_id or "")
 
 
 def _unapproved(rule: Rule, signal: Signal) -> Noticed | None:
@@ -91,7 +100,8 @@ def _unapproved(rule: Rule, signal: Signal) -> Noticed | None:
         "action": "flag",
         "reason": "the model is not one of those that are approved",
     }
-    return Noticed(rule, {"model": signal.model}, over=False, facts=facts)
+    subject = {"model": signal.model, **_team(signal)}
+    return Noticed(rule, subject, over=False, facts=facts)
 
 
 def _abroad(rule: Rule, signal: Signal) -> Noticed | None:
@@ -104,7 +114,7 @@ def _abroad(rule: Rule, signal: Signal) -> Noticed | None:
         "allowed_regions": list(allowed),
         "action": "flag",
     }
-    subject = {"requested_region": signal.region}
+    subject = {"requested_region": signal.region, **_team(signal)}
     return Noticed(rule, subject, over=False, facts=facts)
 
 
@@ -114,6 +124,12 @@ _LOOKS = {
     RuleKind.APPROVED_MODELS: _unapproved,
     RuleKind.ALLOWED_REGIONS: _abroad,
 }
+
+
+def _team(signal: Signal) -> dict[str, str]:
+    """Return whose it is: what is told of one team must not keep another's unsaid."""
+    team_id = signal.scope.team_id
+    return {"team": team_id[:MAX_PATTERN_CHARACTERS]} if team_id else {}
 
 
 def _of_request(signal: Signal) -> dict[str, Any]:

@@ -29,6 +29,10 @@ _TYPES = frozenset(
         "model.access_denied",
     }
 )
+#: What ends a request, and has its cost; other violations come beside one of these.
+CHARGED = frozenset(
+    {COMPLETED, "request.failed", "request.blocked", "policy.violation_blocked"}
+)
 #: An event that claims to be later than this past its arrival counts as of then.
 MOST_AHEAD = timedelta(minutes=5)
 #: Before it no gateway was there: its clock was never set.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ascwebhooks.domain.budgets import EXACT
 from ascwebhooks.domain.statistics import Grain
 from ascwebhooks.domain.statistics import Tally as Deliveries
 from ascwebhooks.domain.usage import OTHER, Tally, quantile_ms
@@ -79,7 +80,8 @@ class Used:
         """Add what cost something in a currency, or in none."""
         self.tally.add(tally)
         if currency:
-            self.spend[currency] = self.spend.get(currency, Decimal(0)) + tally.spend
+            before = self.spend.get(currency, Decimal(0))
+            self.spend[currency] = EXACT.add(before, tally.spend)
 
     def quantiles(self) -> dict[str, float | None]:
         """Return how long answers and their first tokens took, in milliseconds."""

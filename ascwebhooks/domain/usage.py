@@ -16,7 +16,8 @@ from decimal import Decimal
 from operator import add
 from typing import NamedTuple
 
-from ascwebhooks.domain.signals import Signal
+from ascwebhooks.domain.budgets import EXACT
+from ascwebhooks.domain.signals import CHARGED, Signal
 from ascwebhooks.domain.statistics import Grain
 
 #: Upper bounds of the buckets of durations, in milliseconds; the last one is open.
@@ -94,7 +95,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Add another one."""
         self.counts = list(map(add, self.counts, other.counts))
-        self.spend += other.spend
+        self.spend = EXACT.add(self.spend, other.spend)
 
     def of(self, name: str) -> int:
         """Return one count."""
@@ -162,8 +163,13 @@ def key_of(signal: Signal) -> Key:
         _name(signal.model),
         _name(signal.region),
         _name(signal.deployment_id),
-        "" if signal.cost is None else signal.currency or "",
+        "" if _cost(signal) is None else signal.currency or "",
     )
+
+
+def _cost(signal: Signal) -> Decimal | None:
+    """Return what is spent with a signal: what budgets are charged with."""
+    return signal.cost if signal.type in CHARGED else None
 
 
 def _name(text: str | None) -> str:
@@ -184,10 +190,12 @@ def tallies(signals: Iterable[Signal]) -> dict[Key, Tally]:
 
 def _count(signal: Signal, tally: Tally) -> None:
     counts = tally.counts
-    if signal.cost is not None:
-        tally.spend += signal.cost
-    counts[_AT["input_tokens"]] += signal.input_tokens
-    counts[_AT["output_tokens"]] += signal.output_tokens
+    cost = _cost(signal)
+    if cost is not None:
+        tally.spend = EXACT.add(tally.spend, cost)
+    if signal.type in CHARGED:
+        counts[_AT["input_tokens"]] += signal.input_tokens
+        counts[_AT["output_tokens"]] += signal.output_tokens
     if signal.http_status == 429:
         counts[_AT["rate_limited"]] += 1
     match signal.type:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from ascwebhooks.domain import budgets
+from ascwebhooks.domain import budget_events, budgets
 from ascwebhooks.domain.budget_events import Standing
 from ascwebhooks.domain.budget_periods import Bounds, Calendar, Rolling
 from ascwebhooks.domain.budgets import Budget, Projection
@@ -59,10 +59,35 @@ class Shown:
 
 @dataclass(frozen=True)
 class Detailed(Shown):
-    """A budget with its alerts in this period, and its periods with usage."""
+    """A budget with its alerts in this period, and its periods with usage.
+
+    ``recoveries``: the events that told of alerts that recovered, by their ids.
+    """
 
     alerts: Sequence[BudgetAlert]
     history: Sequence[BudgetSpend]
+    recoveries: Mapping[str, UUID]
+
+    def recovery_of(self, alert: BudgetAlert) -> UUID | None:
+        """Return the event that told that an alert is over; None if there is none.
+
+        Those that recovered together have one, known by the highest.
+        """
+        together = [
+            recovery_id(each)
+            for each in self.alerts
+            if each.recovered_at == alert.recovered_at is not None
+            and (each.period_start, each.basis) == (alert.period_start, alert.basis)
+        ]
+        found = (self.recoveries.get(each) for each in together)
+        return next((each for each in found if each is not None), None)
+
+
+def recovery_id(alert: BudgetAlert) -> str:
+    """Return the id (CloudEvents') of what told of it, if it was the highest."""
+    return budget_events.recovery_id(
+        alert.budget_id, alert.period_start, alert.basis, alert.threshold, alert.times
+    )
 
 
 def shown(

@@ -18,10 +18,11 @@ import structlog
 from ascwebhooks.domain import budget_periods, budgets, ids
 from ascwebhooks.domain.budget_periods import Once, Period, Rolling
 from ascwebhooks.domain.budgets import DEFAULT_THRESHOLDS, Enforcement, ScopeType
+from ascwebhooks.domain.derived import SOURCE
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import Conflict, NotFound
 from ascwebhooks.services.budget_changes import consequences
-from ascwebhooks.services.budget_standings import Detailed, Shown, shown
+from ascwebhooks.services.budget_standings import Detailed, Shown, recovery_id, shown
 from ascwebhooks.services.deriving import Deriving
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.budget_tables import BudgetAlert, BudgetRow
@@ -122,9 +123,13 @@ class Budgets:
                     tenant_id, budget_id, limit=HISTORY + 1
                 )
             )
+            alerts = uow.budget_spending.alerts(made.window)
+            over = [recovery_id(each) for each in alerts if each.recovered_at]
+            told = uow.events.of_source(tenant_id, SOURCE, over) if over else ()
             return Detailed(
                 **vars(made),
-                alerts=uow.budget_spending.alerts(made.window),
+                alerts=alerts,
+                recoveries={each.source_id: each.id for each in told},
                 history=[
                     each for each in history if each.period_start < made.window.since
                 ],
@@ -252,8 +257,8 @@ def _first_period(
     period: Period, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
     match period:
-        case Rolling():
-            return None, None
+        case Rolling() as rolling:
+            return None, rolling.bounds(now).end
         case Once(span):
             return span
         case _:

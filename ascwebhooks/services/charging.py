@@ -18,12 +18,12 @@ import structlog
 
 from ascwebhooks.domain import budget_periods, budgets
 from ascwebhooks.domain.budget_events import Standing
-from ascwebhooks.domain.budget_periods import Bounds, Once, Rolling
+from ascwebhooks.domain.budget_periods import Bounds, Calendar, Once, Rolling
 from ascwebhooks.domain.budgets import EXACT, Budget, Enforcement, ScopeType
 from ascwebhooks.domain.charges import Charge, Charged, TenantBudgets
 from ascwebhooks.domain.events import Event
 from ascwebhooks.domain.signals import MOST_AHEAD, Signal
-from ascwebhooks.services import alerts
+from ascwebhooks.services import alerts, budget_resets
 from ascwebhooks.services.alerts import Crossing
 from ascwebhooks.services.triggers import Observed
 from ascwebhooks.storage.budget_spending import Line, NewCharge, Window
@@ -211,8 +211,35 @@ def _told(uow: UnitOfWork, moved: Sequence[Crossing], now: datetime) -> list[Eve
     fired = _fired_in_windows(uow, moved, now)
     up = [each._replace(lines=_up(each, fired)) for each in moved]
     down = [part for each in moved for part in _down(each, fired)]
-    told = alerts.fire(uow, [each for each in up if each.lines], now)
+    over = [each for each in up if each.lines]
+    told = _begun(uow, [each.standing for each in over], now)
+    told += alerts.fire(uow, over, now)
     return told + alerts.recover(uow, [each for each in down if each.lines], now)
+
+
+def _begun(
+    uow: UnitOfWork, standings: Sequence[Standing], now: datetime
+) -> list[Event]:
+    """Tell of periods that began before a line of theirs is told of.
+
+    Beat would tell seconds later, and whoever lets a team on again at the reset would
+    then undo what followed from the line.
+    """
+    mine = {
+        each.budget.id: each
+        for each in standings
+        if isinstance(each.budget.period, Calendar)
+        and each.period.start <= now < each.period.end
+    }
+    if not mine:
+        return []
+    tenants = sorted({each.budget.tenant_id for each in mine.values()})
+    made = []
+    for row in uow.budgets.begun(tenants, sorted(mine), now):
+        standing = mine[row.id]
+        standing = standing._replace(spent=standing.before)
+        made.append(budget_resets.reset(uow, row, standing, now))
+    return made
 
 
 def _fired_in_windows(

@@ -5,9 +5,14 @@ They are written in the caller's transaction, beside the state they follow from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event
 from ascwebhooks.services.acceptance import DERIVED
 from ascwebhooks.services.batches import Batch, Intake, Writing
@@ -15,6 +20,26 @@ from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.storage.mailboxes import Due
 from ascwebhooks.storage.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def apart(tenant_id: str) -> Iterator[None]:
+    """Let nothing that fails for one tenant alone keep the others waiting.
+
+    Its data key may not open here, or the database may refuse a value of its own.
+    Nothing of it is committed then, and it is tried again by the next pass.
+
+    Raises:
+        Unavailable: If the database is away, which is not one tenant's matter.
+    """
+    try:
+        yield
+    except (CannotOpen, DBAPIError) as error:
+        # The database's own words may quote what it was given.
+        said = str(error) if isinstance(error, CannotOpen) else type(error).__name__
+        log.error("tenant_put_off", tenant_id=tenant_id, error=said)
 
 
 class Deriving:

@@ -29,6 +29,7 @@ from ascwebhooks.domain.measures import Seen
 from ascwebhooks.domain.rules import MAX_WINDOW_S, Rule
 from ascwebhooks.domain.usage import window_begins
 from ascwebhooks.errors import NotFound
+from ascwebhooks.services.deriving import apart
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Event as EventRow
 from ascwebhooks.storage.trigger_tables import Incident
@@ -83,7 +84,11 @@ class Incidents:
         Raises:
             Unavailable: If the database is away; nothing is lost by it.
         """
-        return sum(self._evaluate(each, now) for each in self._due(now))
+        changed = 0
+        for tenant_id in self._due(now):
+            with apart(tenant_id):
+                changed += self._evaluate(tenant_id, now)
+        return changed
 
     def get(self, tenant_id: str, incident_id: UUID) -> Told:
         """Return an incident with its events.

@@ -17,6 +17,8 @@ from ascwebhooks.services.triggers import Observed
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 _REMEMBERED_TENANTS = 10_000
+#: Whoever was not first to open an incident finds it the second time.
+_TRIES = 2
 
 
 class UsageObserver:
@@ -108,15 +110,23 @@ class RuleObserver:
     def _take(
         self, uow: UnitOfWork, tenant_id: str, shown: Sequence[Noticed]
     ) -> list[Event]:
-        """Decide on what is there, and again under its locks if it is to be written."""
+        """Decide on what is there, and again under its locks if it is to be written.
+
+        Who was not first to open an incident sees it then, and decides once more.
+        """
         now = uow.now()
         live = self._live(uow, tenant_id, shown, lock=False)
         if not take_notice(shown, live, {}, now):
             return []
-        live = self._live(uow, tenant_id, shown, lock=True)
-        used = uow.incidents.counts(tenant_id, {each.rule.id for each in shown})
-        decisions = take_notice(shown, live, used, now)
-        return write(uow, tenant_id, decisions, now, self._entropy)
+        events: list[Event] = []
+        for _ in range(_TRIES):
+            live = self._live(uow, tenant_id, shown, lock=True)
+            used = uow.incidents.counts(tenant_id, {each.rule.id for each in shown})
+            decisions = take_notice(shown, live, used, now)
+            events += write(uow, tenant_id, decisions, now, self._entropy)
+            if all(each.live is not None for each in decisions):
+                break
+        return events
 
     def _live(
         self, uow: UnitOfWork, tenant_id: str, shown: Sequence[Noticed], *, lock: bool

@@ -106,6 +106,19 @@ _IN_FORCE = text(
     " AND a.period_start >= w.since AND a.period_start < w.until"
     " WHERE a.recovered_at IS NULL ORDER BY a.threshold"
 )
+# A line that fires again, a length later, takes the place of what it said before.
+_FIRED_LAST = text(
+    "SELECT tenant_id, budget_id, period_start, basis, threshold FROM"
+    " (SELECT DISTINCT ON (a.tenant_id, a.budget_id, a.threshold) a.*"
+    " FROM unnest(CAST(:c0 AS text[]), CAST(:c1 AS uuid[]),"
+    " CAST(:c2 AS timestamptz[]), CAST(:c3 AS timestamptz[]))"
+    " AS w(tenant_id, budget_id, since, until)"
+    " JOIN budget_alert a ON a.tenant_id = w.tenant_id AND a.budget_id = w.budget_id"
+    " AND a.period_start >= w.since AND a.period_start < w.until"
+    " WHERE a.basis = 'actual'"
+    " ORDER BY a.tenant_id, a.budget_id, a.threshold, a.period_start DESC) last"
+    " WHERE recovered_at IS NULL ORDER BY threshold"
+)
 
 _TOTALS = text(
     "SELECT w.tenant_id, w.budget_id, sum(s.spent) AS spent,"
@@ -187,6 +200,17 @@ class BudgetSpendRepository:
         return [
             Line(*row[:5]) for row in self._session.execute(_IN_FORCE, columns(windows))
         ]
+
+    def fired_last(self, windows: Sequence[Window]) -> list[Line]:
+        """Return of each line of budgets when it fired last, if it is not armed since.
+
+        Args:
+            windows: Of which budgets, and how far back is looked.
+        """
+        if not windows:
+            return []
+        rows = self._session.execute(_FIRED_LAST, columns(windows))
+        return [Line(*row) for row in rows]
 
     def alerts(self, window: Window) -> Sequence[BudgetAlert]:
         """Return the alerts of a budget, whether armed again or not."""

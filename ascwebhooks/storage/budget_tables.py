@@ -26,8 +26,9 @@ from ascwebhooks.storage.models import _NOW, Base
 class BudgetRow(Base):
     """A budget (``domain.budgets.Budget``).
 
-    ``period_start`` and ``period_end`` are the period that was last told of; None for
-    a rolling window.  ``version`` counts the changes to it.
+    ``period_start`` and ``period_end`` are the period that was last told of.  A rolling
+    window has no such period: its ``period_end`` is when it is looked at next, for what
+    has fallen out of it.  ``version`` counts the changes to it.
     """
 
     __tablename__ = "budget"

@@ -143,7 +143,7 @@ class BudgetRepository:
         self._session.execute(_LOCK, given).all()
 
     def tenants_due(self, now: datetime, part: float) -> list[str]:
-        """Return which tenants have a period that is over, or a forecast to tell.
+        """Return which tenants have a period or a look that is due, or a forecast.
 
         Args:
             now: By PostgreSQL's clock.
@@ -154,12 +154,30 @@ class BudgetRepository:
         return sorted({*late, *heading})
 
     def over(self, tenant_id: str, now: datetime) -> Sequence[BudgetRow]:
-        """Lock and return a tenant's budgets whose period is over, some of them."""
+        """Lock and return a tenant's budgets whose turn it is, some of them.
+
+        Their period is over, or their window is to be looked at again.
+        """
         return self._session.scalars(
             select(BudgetRow)
             .where(BudgetRow.tenant_id == tenant_id, BudgetRow.period_end <= now)
             .order_by(BudgetRow.id)
             .limit(_EACH_TIME)
+            .with_for_update(key_share=True)
+        ).all()
+
+    def begun(
+        self, tenant_ids: Sequence[str], budget_ids: Sequence[UUID], now: datetime
+    ) -> Sequence[BudgetRow]:
+        """Lock and return those of these budgets whose period is over, untold."""
+        return self._session.scalars(
+            select(BudgetRow)
+            .where(
+                BudgetRow.tenant_id.in_(tenant_ids),
+                BudgetRow.id.in_(budget_ids),
+                BudgetRow.period_end <= now,
+            )
+            .order_by(BudgetRow.tenant_id, BudgetRow.id)
             .with_for_update(key_share=True)
         ).all()
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 import yaml
 
+from ascwebhooks.domain.ids import Kind, show
 from ascwebhooks.domain.keys import Role
 from tests.integration.budgets import MONTH, ago, spend, told, usage
 
@@ -64,6 +65,21 @@ def test_a_budget_shows_what_was_spent_and_what_fired(api, made):
     (listed,) = api.get(T).json["items"]
     assert shown.keys() - listed.keys() == {"alerts", "history"}
     assert steady(listed) == steady({name: shown[name] for name in listed})
+
+
+def test_an_alert_that_recovered_names_the_event_that_told(api, made):
+    spend(api.pipeline, "82", "-80")
+    shown = api.get(f"{T}/{made['id']}").json
+    fired, over = told(api.pipeline)
+    assert {each["event_id"] for each in shown["alerts"]} == {
+        show(Kind.EVENT, fired["event_id"])
+    }
+    assert [each["recovered_event_id"] for each in shown["alerts"]] == [
+        show(Kind.EVENT, over["event_id"])
+    ] * 2
+    spend(api.pipeline, "80")
+    shown = api.get(f"{T}/{made['id']}").json
+    assert [each["recovered_event_id"] for each in shown["alerts"]] == [None] * 2
 
 
 def test_a_change_holds_only_on_what_was_seen_whatever_is_spent_meanwhile(api, made):

@@ -162,11 +162,10 @@ def test_a_change_breaks_at_every_point_and_recovers_once(pipeline, broken):
         changing.change("acme", made[number].row.id, {"limit": Decimal(200)})
 
     def check(number):
-        assert crossings(pipeline, made[number]) == [
-            ("threshold_reached", 95),
-            ("changed", None),
-            ("recovered", 95),
-        ]
+        # Two of one millisecond stand in the order of the places that are free.
+        first, *others = crossings(pipeline, made[number])
+        assert first == ("threshold_reached", 95)
+        assert sorted(others) == [("changed", None), ("recovered", 95)]
 
     points = broken_at_every_point(broken, act, check)
     assert any("UPDATE budget_alert" in each for each in points)

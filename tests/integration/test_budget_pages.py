@@ -96,6 +96,23 @@ def test_a_budgets_page_says_what_was_told_and_to_whom(pipeline, admin):
     assert ids.show(Kind.EVENT, event_id) in page.text
 
 
+def test_from_a_budget_to_what_was_told_and_back(pipeline, admin):
+    """Also that it is over, and to whom: lines that recovered together by one event."""
+    pipeline.endpoint(description="The pager", event_types=["budget.recovered"])
+    made = budget(pipeline, 10)
+    spend(pipeline, "8.5", "-8")
+    page = admin.get(place(made))
+    (link,) = set(re.findall(r'<a href="([^"]*)">budget.recovered', page.text))
+    assert "The pager" in text(page)
+
+    event = admin.get(link.removeprefix("/admin"))
+    assert "budget.recovered" in text(event)
+    assert f'href="/admin{place(made)}"' in event.text
+    shown = ids.show(Kind.BUDGET, made.row.id)
+    pasted = admin.get(f"/tenants/acme/events?find={shown}")
+    assert pasted.location == f"/admin{place(made)}"
+
+
 def test_nobody_was_told_where_nobody_subscribes(pipeline, admin):
     made = budget(pipeline, 10)
     spend(pipeline, "11")

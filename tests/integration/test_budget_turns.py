@@ -123,6 +123,56 @@ def test_a_turn_says_what_the_period_before_came_to_and_arms_all_lines(pipeline)
     assert late["source_id"] != now["source_id"]
 
 
+def test_a_period_is_told_of_before_a_line_that_is_crossed_in_it(pipeline):
+    """Else a team that is blocked at its limit would be let on again by the reset."""
+    found = budget(pipeline, period=daily("UTC"))
+    yesterday = ago(days=1)
+    as_of(pipeline, found, yesterday)
+    spend(pipeline, 30, at=yesterday)
+    endpoint = pipeline.endpoint(event_types=["budget.*"], ordering="fifo")
+    spend(pipeline, 40)
+    assert told(pipeline) == [], "nothing waits for a lock where nothing is crossed"
+    spend(pipeline, 70)
+    assert pipeline.services.budget_turns.turn() == 0
+
+    reset, exceeded = told(pipeline)
+    assert (reset["type"], exceeded["type"]) == ("budget.reset", "budget.exceeded")
+    assert (reset["spent"], reset["previous_percent"]) == ("40", 30)
+    assert exceeded["crossed_thresholds"] == [50, 80, 95, 100]
+    sent = pipeline.rows(
+        "SELECT event_type FROM delivery WHERE endpoint_id = :id ORDER BY position",
+        id=endpoint,
+    )
+    assert [each.event_type for each in sent] == ["budget.reset", "budget.exceeded"]
+
+
+def test_crossings_at_the_turn_tell_of_it_once_beside_beat(pipeline):
+    """Readers and beat come for the same budgets at the same time, and none waits."""
+    days = [budget(pipeline, period=daily("UTC"), limit=8) for _ in range(4)]
+    rolls = [
+        budget(pipeline, period={"type": "rolling", "hours": 1}, limit=8)
+        for _ in range(4)
+    ]
+    for _ in range(5):
+        for each in days:
+            as_of(pipeline, each, ago(days=2))
+        pipeline.do("DELETE FROM budget_alert")
+        pipeline.do("DELETE FROM budget_spend")
+        pipeline.do("DELETE FROM event")
+        pipeline.do("DELETE FROM event_key")
+        with ThreadPoolExecutor(6) as pool:
+            beats = [pool.submit(pipeline.services.budget_turns.turn) for _ in "12"]
+            reads = [pool.submit(spend, pipeline, 1, 1) for _ in range(4)]
+            for each in (*beats, *reads):
+                each.result(30)
+        for each in days:
+            kinds = [event["type"] for event in told(pipeline, each)]
+            assert kinds.count("budget.reset") == 1
+            assert kinds.count("budget.exceeded") == 1
+        for each in rolls:
+            assert crossings(pipeline, each)[-1][0] == "exceeded"
+
+
 def test_nobody_is_told_of_a_deleted_tenants_budgets(pipeline):
     found = budget(pipeline, period=daily("UTC"))
     as_of(pipeline, found, ago(days=10))
@@ -229,6 +279,80 @@ def test_refunds_in_a_window_recover_what_fired_in_an_earlier_bucket(pipeline):
     pipeline.do("UPDATE budget_alert SET period_start = period_start - interval '5h'")
     spend(pipeline, -10, -10)
     assert crossings(pipeline) == [("threshold_reached", 50), ("recovered", 50)]
+
+
+def later(pipeline, span):
+    """Let a time pass for windows: what was spent and told then is so much older."""
+    for name in ("budget_spend", "budget_alert"):
+        pipeline.do(
+            f"UPDATE {name} SET period_start = period_start - CAST(:span AS interval)",
+            span=span,
+        )
+    pipeline.do(
+        "UPDATE budget SET period_end = period_end - CAST(:span AS interval)", span=span
+    )
+    pipeline.do("DELETE FROM event_key")  # the clock stands, and ids have its bucket
+
+
+def test_what_falls_out_of_a_window_recovers_once_and_arms_again(pipeline):
+    """Nobody resets a window: whoever blocked its team would never let it on again."""
+    turn = pipeline.services.budget_turns.turn
+    found = budget(
+        pipeline, period={"type": "rolling", "hours": 2}, enforcement="block"
+    )
+    spend(pipeline, 60)
+    later(pipeline, "1 hour")
+    spend(pipeline, 40)
+    assert turn() == 0, "all of it is within"
+
+    later(pipeline, "70 minutes")
+    assert (turn(), turn()) == (2, 0), "looked at once in a bucket"
+    later(pipeline, "5 minutes")
+    assert turn() == 0
+    spend(pipeline, 60)
+
+    assert crossings(pipeline, found) == [
+        ("threshold_reached", 50),
+        ("exceeded", 100),
+        ("recovered", 50),
+        ("recovered", 100),
+        ("exceeded", 100),
+    ]
+    recovered = told(pipeline, found)[3]
+    assert (recovered["spent"], recovered["crossed_thresholds"]) == (
+        "40",
+        [80, 95, 100],
+    )
+    assert recovered["enforcement"] == "block"
+    data = {
+        k: recovered[k] for k in recovered.keys() - {"type", "event_id", "source_id"}
+    }
+    checked(CATALOGUE["budget.recovered"]).validate(data)
+
+
+def test_what_falls_but_a_little_below_a_line_of_a_window_stays(pipeline):
+    budget(pipeline, period={"type": "rolling", "hours": 2}, thresholds=[])
+    spend(pipeline, 4)
+    later(pipeline, "1 hour")
+    spend(pipeline, 96)
+    later(pipeline, "70 minutes")
+    assert pipeline.services.budget_turns.turn() == 0
+    assert crossings(pipeline) == [("exceeded", 100)]
+
+
+def test_a_window_that_stayed_above_recovers_by_what_it_said_last(pipeline):
+    """It says so once in its length; of what it said before nothing is to be told."""
+    turn = pipeline.services.budget_turns.turn
+    budget(pipeline, period={"type": "rolling", "hours": 2}, thresholds=[])
+    spend(pipeline, 100)
+    for span in ("115 minutes", "10 minutes"):
+        later(pipeline, span)
+        spend(pipeline, 100)
+        assert turn() == 0
+    assert crossings(pipeline) == [("exceeded", 100)] * 2
+    later(pipeline, "3 hours")
+    assert (turn(), turn()) == (1, 0)
+    assert crossings(pipeline)[-1] == ("recovered", 100)
 
 
 def test_a_window_that_is_charged_in_many_buckets_at_once_fires_once(pipeline):

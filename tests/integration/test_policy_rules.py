@@ -122,7 +122,9 @@ def test_a_fallback_that_fails_for_good_is_told_after_a_grace(pipeline, rule, ev
     evaluate(now() + 11 * SECOND)
     assert types(pipeline) == ["route.fallback_exhausted"]
     pipeline.accept(signal(model="mistral", fallback_from="gpt-4o"))
-    assert incidents(pipeline)[0].ended == "recovered"
+    assert incidents(pipeline)[0].phase == "open", "that was another request"
+    evaluate(now() + 16 * MINUTE)
+    assert incidents(pipeline)[0].ended == "quiet"
 
 
 def test_a_fallback_that_is_answered_by_the_next_is_not_exhausted(
@@ -133,6 +135,56 @@ def test_a_fallback_that_is_answered_by_the_next_is_not_exhausted(
     pipeline.accept(signal(model="mistral", fallback_from="gpt-4o"))
     evaluate(now() + 11 * SECOND)
     assert types(pipeline) == []
+
+
+def fell(at, **data):
+    return at(fallback_from="gpt-4o", **data)
+
+
+def test_an_answer_to_one_request_says_nothing_of_another(pipeline, rule, evaluate):
+    """While most fallbacks answer, one that none answered must not go unheard."""
+    rule(RuleKind.FALLBACK_EXHAUSTED)
+    pipeline.accept(fell(failed, trace_id="a"), fell(failed, trace_id="b"))
+    pipeline.accept(fell(signal, trace_id="b"), fell(signal, trace_id="c"))
+    pipeline.accept(fell(failed, trace_id="d"), fell(signal, trace_id="d"))
+    evaluate(now() + 11 * SECOND)
+
+    ((type, data),) = told(pipeline)
+    assert type == "route.fallback_exhausted"
+    first = pipeline.one("SELECT facts->>'request_id' FROM incident")
+    assert data["request_id"] == first
+    pipeline.accept(fell(signal, trace_id="e"), fell(failed, trace_id="f"))
+    evaluate(now() + 30 * SECOND)
+    assert len(told(pipeline)) == 1, "told once while it lasts"
+
+
+def test_each_request_ends_its_own_waiting(pipeline, rule, evaluate):
+    rule(RuleKind.FALLBACK_EXHAUSTED)
+    for trace in ("a", "b"):
+        pipeline.accept(fell(failed, trace_id=trace))
+    for trace in ("b", "a"):
+        assert pipeline.one("SELECT phase FROM incident") == "pending"
+        pipeline.accept(fell(signal, trace_id=trace))
+    assert pipeline.one("SELECT count(*) FROM incident") == 0
+    evaluate(now() + 11 * SECOND)
+    assert types(pipeline) == []
+
+
+def test_requests_that_begin_to_wait_at_once_are_all_waited_for(pipeline, rule):
+    """Who was not first to write the incident adds to it."""
+    rule(RuleKind.FALLBACK_EXHAUSTED)
+    pipeline.accept(signal())  # makes the day's data key
+    barrier = Barrier(8)
+
+    def run(number):
+        raw = fell(failed, trace_id=f"t{number}", region=f"r{number}")
+        barrier.wait(10)
+        pipeline.accept(raw)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    waiting = pipeline.one("SELECT facts->'waiting' FROM incident")
+    assert waiting.keys() == {f"t{n}" for n in range(8)}
 
 
 def test_a_model_that_is_not_approved_is_told_once_for_all_its_requests(pipeline, rule):
@@ -155,6 +207,29 @@ def test_a_region_that_is_not_allowed_is_told_once_for_each_region(pipeline, rul
     assert [data["requested_region"] for _, data in told(pipeline)] == ["us-1", "ap-1"]
     assert types(pipeline) == ["residency.violation_blocked"] * 2
     assert told(pipeline)[0][1]["allowed_regions"] == ["eu-*"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "used"),
+    [
+        (RuleKind.APPROVED_MODELS, "gpt-*", {"model": "o3"}),
+        (RuleKind.ALLOWED_REGIONS, "eu-*", {"region": "us-1"}),
+    ],
+)
+def test_what_one_team_does_hides_nothing_of_another(
+    pipeline, rule, kind, allowed, used
+):
+    rule(kind, allowed=[allowed])
+    for team in ("a", "b", "a", None):
+        scope = {"team_id": team} if team else {}
+        pipeline.accept(signal(**used, scope=scope), signal(**used, scope=scope))
+    teams = [data["scope"].get("team_id") for _, data in told(pipeline)]
+    assert teams == ["a", "b", None]
+    assert [each.subject.get("team") for each in incidents(pipeline)] == [
+        None,
+        "b",
+        "a",
+    ]
 
 
 def test_many_names_do_not_make_many_incidents(pipeline, rule):

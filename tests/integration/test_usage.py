@@ -40,6 +40,26 @@ def test_signals_of_many_batches_add_up_to_the_last_digit(pipeline, now):
     assert pipeline.one("SELECT count(*) FROM usage") == 1
 
 
+def test_a_timeline_shows_the_same_money_as_a_budget(pipeline, now):
+    """What a policy says beside a request may name its cost; that is spent once."""
+    budget = pipeline.services.budgets.create(
+        "acme",
+        name="all",
+        scope_type="tenant",
+        limit=Decimal(10),
+        currency="USD",
+        period={"type": "calendar", "unit": "year", "zone": "UTC"},
+    )
+    kinds = (
+        *("request.completed", "request.failed", "request.blocked"),
+        *("policy.violation_blocked", "policy.violation_flagged"),
+        *("policy.content_redacted", "model.access_denied"),
+    )
+    pipeline.accept(*[signal(now, kind, cost=cost("0.1")) for kind in kinds])
+    shown = pipeline.services.budgets.get("acme", budget.row.id)
+    assert spent(pipeline) == shown.usage.spent == Decimal("0.4")
+
+
 def test_two_workers_add_to_the_same_rows_without_a_deadlock(pipeline, now):
     barrier = Barrier(4)
 

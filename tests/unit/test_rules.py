@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -196,6 +197,7 @@ def test_a_fallback_that_is_answered_in_the_end_is_not_exhausted():
     (pending,) = take_notice(first, [], {}, NOW)
     assert pending.step.standing.phase is Phase.PENDING
     live = live_of(rules[0], pending.step.standing, pending.subject, pending.key)
+    live = replace(live, facts=pending.facts)
     answered = notice(rules, completed(fallback_from="gpt-4o"))
     (gone,) = take_notice(answered, [live], {}, NOW)
     assert gone.step == (None, None)

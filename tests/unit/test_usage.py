@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ascwebhooks.domain import events, signals, usage, violations
+from ascwebhooks.domain.timelines import Used
 from ascwebhooks.domain.usage import OTHER, Tally, bounded, quantile_ms, tallies
 
 NOW = datetime(2026, 11, 25, 13, 37, 41, tzinfo=UTC)
@@ -75,6 +76,19 @@ def test_every_signal_counts_once_and_money_is_exact(given):
     assert whole.of("blocked") == kinds["request.blocked"]
     assert whole.of("denials") == kinds["policy.violation_blocked"]
     assert whole.spend == sum((each.cost for each in given), Decimal(0))
+
+
+def test_no_digit_of_money_is_lost():
+    """Whatever a currency's small change is: 28 digits are not enough for all."""
+    whole = Tally()
+    for amount in ("123456789012345.6", "0.0000000000000000000123"):
+        for each in tallies([completed(amount=amount)]).values():
+            whole.add(each)
+    assert whole.spend == Decimal("123456789012345.6000000000000000000123")
+    used = Used()
+    used.add("USD", whole)
+    used.add("USD", whole)
+    assert used.spend == {"USD": Decimal("246913578024691.2000000000000000000246")}
 
 
 @given(st.lists(some, max_size=30), st.lists(some, max_size=30))

@@ -71,7 +71,8 @@ def index(tenant_id: str) -> ResponseReturnValue:
 def show(tenant_id: str, budget_id: str) -> ResponseReturnValue:
     """Show a budget: what was spent, what is forecast, what was told to whom."""
     found = services().budgets.get(tenant_id, _id(budget_id))
-    told = [each.event_id for each in found.alerts if each.event_id]
+    fired = [each.event_id for each in found.alerts if each.event_id]
+    told = [*fired, *found.recoveries.values()]
     rolls = isinstance(found.budget.period, Rolling)
     return render_template(
         "budgets/show.html",

@@ -20,6 +20,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import validate
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.derived import SOURCE
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
@@ -36,6 +37,8 @@ _PLACES = {
     Kind.EVENT: ("admin.events.show", "event_id"),
     Kind.DELIVERY: ("admin.deliveries.show", "delivery_id"),
     Kind.REJECTED_EVENT: ("admin.rejected_events.show", "rejected_id"),
+    Kind.BUDGET: ("admin.budgets.show", "budget_id"),
+    Kind.INCIDENT: ("admin.incidents.show", "incident_id"),
 }
 
 
@@ -85,6 +88,7 @@ def show(tenant_id: str, event_id: str) -> ResponseReturnValue:
         others=others,
         endpoints=endpoints,
         moves=moves.url(tenant_id, found.deliveries, kept=opened),
+        cause=_cause(tenant_id, found.event),
         tenant=tenant(),
     )
 
@@ -120,6 +124,14 @@ def place_of(tenant_id: str, text: str) -> str | None:
             values: dict[str, Any] = {"tenant_id": tenant_id, argument: text}
             return url_for(view, **values)
     return None
+
+
+def _cause(tenant_id: str, event: Any) -> str | None:
+    """Return the page of the budget or incident that an event tells of, if it does."""
+    if event.source != SOURCE:
+        return None
+    # What is derived has an id that begins with what it is about.
+    return place_of(tenant_id, event.source_id.partition(":")[2].partition(":")[0])
 
 
 def _id(text: str) -> UUID:

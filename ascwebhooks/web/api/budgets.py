@@ -20,7 +20,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput
 from ascwebhooks.web.access import needs, services
-from ascwebhooks.web.answers import Answer
+from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api.blueprints import Blueprint
 from ascwebhooks.web.api.fields import Amount, Flag, Id, Moment, Percent, Text, pattern
 from ascwebhooks.web.api.pages import PageQuery, page, page_of
@@ -177,6 +177,11 @@ class BudgetAlertSchema(Answer):
         metadata={"description": "How often, with those before it recovered."}
     )
     event_id = Id(Kind.EVENT, allow_none=True)
+    recovered_event_id = Id(
+        Kind.EVENT,
+        allow_none=True,
+        metadata={"description": "The event that told that it recovered."},
+    )
 
 
 class EndedPeriodSchema(Answer):
@@ -236,7 +241,12 @@ class Budget(MethodView):
     @blp.response(200, BudgetDetailSchema, etag=True)
     def get(self, tenant_id: str, budget_id: str) -> Any:
         """Get a budget: what was spent, what is forecast, which alerts fired."""
-        return services().budgets.get(tenant_id, _id(budget_id))
+        found = services().budgets.get(tenant_id, _id(budget_id))
+        alerts = [
+            With(each, recovered_event_id=found.recovery_of(each))
+            for each in found.alerts
+        ]
+        return With(found, alerts=alerts)
 
     @needs(Permission.ADMINISTER)
     @blp.arguments(BudgetChanges)
