@@ -88,7 +88,8 @@ def test_twenty_concurrent_crossings_fire_once(pipeline, at_once):
     spend(pipeline, 79)
     at_once(*(usage('"1"') for _ in range(20)))
 
-    assert crossings(pipeline) == [reached(50), reached(80), reached(95)]
+    # Ids are made when a batch begins, which says nothing of who came first.
+    assert sorted(crossings(pipeline)) == [reached(50), reached(80), reached(95)]
     assert spent(pipeline, found) == 99
 
 
