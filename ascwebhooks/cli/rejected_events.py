@@ -12,7 +12,7 @@ from ascwebhooks.cli.context import Tools, pass_tools
 from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.services.batches import Accepted
+from ascwebhooks.services.intakes import Accepted
 
 _COLUMNS = ("id", "rejected_at", "tenant_id", "claimed_tenant", "code", "detail")
 _tenant_option = click.option(

@@ -12,10 +12,10 @@ from ascwebhooks.domain.explanations import Explanation
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.rules import plain
 from ascwebhooks.domain.timelines import Point, facts
-from ascwebhooks.services.batches import Accepted, Verdict
 from ascwebhooks.services.budget_standings import Detailed, Shown
 from ascwebhooks.services.deliveries import Opened
 from ascwebhooks.services.described import Described
+from ascwebhooks.services.intakes import Accepted, Verdict
 from ascwebhooks.services.previews import Preview
 from ascwebhooks.services.rules import Held
 

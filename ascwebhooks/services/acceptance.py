@@ -18,16 +18,15 @@ from ascwebhooks.domain import derived, events
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event, Rejected
 from ascwebhooks.domain.ids import Kind
-from ascwebhooks.services.batches import (
+from ascwebhooks.services.batches import Batch, Writing
+from ascwebhooks.services.intakes import (
     OPERATIONS,
     Accepted,
-    Batch,
     Intake,
     Postponed,
     Refusal,
     Resubmitted,
     Verdict,
-    Writing,
 )
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.resubmission import Resubmission

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.derived import SOURCE, derived_id
 from ascwebhooks.domain.events import Event
-from ascwebhooks.domain.filters import Facts
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
 from ascwebhooks.domain.signals import is_signal
 from ascwebhooks.services import endings
+from ascwebhooks.services.intakes import (
+    OPERATIONS,
+    Accepted,
+    Intake,
+    Refusal,
+    Refused,
+    Verdict,
+    facts_of,
+)
 from ascwebhooks.services.rejection import Peeked, peek
 from ascwebhooks.services.routes import TenantRoutes
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
@@ -29,63 +36,10 @@ from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 EVENT_TABLE = "event"
 REJECTED_TABLE = "rejected_event"
-#: How an event comes that tells what happened here.
-OPERATIONS = "operations"
 #: How this service's own events come: they are of the catalogue, and nobody is asked.
 _OWN = frozenset({OPERATIONS, "test"})
 #: So much of what was rejected is kept: all of it, unless it is absurd.
 _KEPT_RAW_BYTES = 512 * 1024
-
-
-class Accepted(NamedTuple):
-    """An event that is kept, or that was kept before."""
-
-    id: UUID
-    source_id: str
-    duplicate: bool
-    deliveries: int
-
-
-class Refused(NamedTuple):
-    """An event that is not kept, and why; it stands in the rejected events."""
-
-    code: str
-    detail: str
-
-
-class Postponed(NamedTuple):
-    """An event that cannot be taken now, by no fault of its own; nothing is kept."""
-
-    detail: str
-
-
-Verdict = Accepted | Refused | Postponed
-
-
-class Resubmitted(NamedTuple):
-    """Which rejected event comes again, and whether its bytes are those that came."""
-
-    rejected_id: UUID
-    as_it_came: bool
-
-
-class Refusal(NamedTuple):
-    """An event that will not be accepted, by its position in the intake."""
-
-    position: int
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What came in, and on what terms (``acceptance.Acceptance.accept``)."""
-
-    raws: Sequence[bytes]
-    via: str
-    tenant_id: str | None
-    only: UUID | None
-    resubmits: Resubmitted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,15 +385,3 @@ class Batch:
                 owner or PLATFORM, day_scope(row_id), REJECTED_TABLE, row_id, kept
             ),
         )
-
-
-def facts_of(event: Event, arrival: datetime) -> Facts:
-    """Return an event as filters see it; ``arrival`` stands in for a missing time."""
-    return Facts(
-        type=event.type,
-        source=event.source,
-        subject=event.subject,
-        time=event.time or arrival,
-        tenant=event.tenant_id,
-        data=event.data,
-    )

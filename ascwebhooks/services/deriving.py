@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.events import Event
 from ascwebhooks.services.acceptance import DERIVED
-from ascwebhooks.services.batches import Batch, Intake, Writing
+from ascwebhooks.services.batches import Batch, Writing
+from ascwebhooks.services.intakes import Intake
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.routes import Routes
 from ascwebhooks.storage.mailboxes import Due

@@ -14,10 +14,11 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.operations import endpoint_test
 from ascwebhooks.errors import NotFound, Unavailable
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import EVENT_TABLE, Accepted, Postponed
+from ascwebhooks.services.batches import EVENT_TABLE
 from ascwebhooks.services.deliveries import SEARCH_WITHIN
 from ascwebhooks.services.described import find_endpoint
 from ascwebhooks.services.explanations import Explained, explain
+from ascwebhooks.services.intakes import Accepted, Postponed
 from ascwebhooks.services.sealing import Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import Delivery, Event

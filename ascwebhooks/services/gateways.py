@@ -19,7 +19,7 @@ from ascwebhooks.domain.records import Unreadable
 from ascwebhooks.errors import MappingInvalid, NotFound, UnreadableBody
 from ascwebhooks.integrations.allowed import NotMapped
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import Verdict
+from ascwebhooks.services.intakes import Verdict
 
 #: Comes with the package: OpenTelemetry's spans.
 OTEL = "otel"

@@ -12,7 +12,7 @@ import structlog
 
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import Postponed
+from ascwebhooks.services.intakes import Postponed
 from ascwebhooks.storage.streams import BEGINNING, Entry, Stream
 
 log = structlog.get_logger()

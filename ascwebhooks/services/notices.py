@@ -24,7 +24,7 @@ from ascwebhooks.domain import events, ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.matching import Chosen, choose
 from ascwebhooks.domain.operations import Operation, cloud_event
-from ascwebhooks.services.batches import (
+from ascwebhooks.services.intakes import (
     OPERATIONS,
     Postponed,
     Refused,

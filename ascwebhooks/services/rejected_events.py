@@ -13,12 +13,8 @@ from ascwebhooks.domain.encryption import CannotOpen
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import InvalidInput, NotFound
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import (
-    REJECTED_TABLE,
-    Accepted,
-    Resubmitted,
-    Verdict,
-)
+from ascwebhooks.services.batches import REJECTED_TABLE
+from ascwebhooks.services.intakes import Accepted, Resubmitted, Verdict
 from ascwebhooks.services.sealing import PLATFORM, Sealing, day_scope
 from ascwebhooks.services.tenants import find_tenant
 from ascwebhooks.storage.models import RejectedEvent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.errors import NotFound
-from ascwebhooks.services.batches import Batch, Refused
+from ascwebhooks.services.batches import Batch
+from ascwebhooks.services.intakes import Refused
 
 
 class Resubmission(Batch):

@@ -26,8 +26,9 @@ from sqlalchemy import Engine, text
 from ascwebhooks.bootstrap import Parts
 from ascwebhooks.embedded.postgres import Postgres
 from ascwebhooks.services.acceptance import Acceptance
-from ascwebhooks.services.batches import Accepted, Refused, Writing
+from ascwebhooks.services.batches import Writing
 from ascwebhooks.services.ingestion import Ingestion
+from ascwebhooks.services.intakes import Accepted, Refused
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.services.triggers import Triggers
 from ascwebhooks.services.turns import Turns

@@ -12,7 +12,7 @@ import pytest
 
 from ascwebhooks.domain import events, ids
 from ascwebhooks.errors import Unavailable
-from ascwebhooks.services.batches import Accepted, Intake, Refusal, Refused
+from ascwebhooks.services.intakes import Accepted, Intake, Refusal, Refused
 from ascwebhooks.services.sealing import Sealing
 from ascwebhooks.storage.events import NewKey
 from ascwebhooks.storage.unit_of_work import UnitOfWork, make_sessions

@@ -13,7 +13,7 @@ import pytest
 from ascwebhooks.client import encode
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.services import claiming
-from ascwebhooks.services.batches import Accepted
+from ascwebhooks.services.intakes import Accepted
 from tests.integration import receivers
 from tests.integration.pipeline import NOWHERE
 from tests.waiting import wait_until

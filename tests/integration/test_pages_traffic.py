@@ -15,7 +15,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant
 from ascwebhooks.services import recording
-from ascwebhooks.services.batches import Refused
+from ascwebhooks.services.intakes import Refused
 from ascwebhooks.services.sealing import day_scope
 from ascwebhooks.web.app import create_app
 from tests.integration.dead import plant

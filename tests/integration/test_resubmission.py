@@ -15,7 +15,7 @@ from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.errors import NotFound
-from ascwebhooks.services.batches import Resubmitted
+from ascwebhooks.services.intakes import Resubmitted
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 from tests.waiting import wait_until
 

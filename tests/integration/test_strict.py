@@ -18,7 +18,7 @@ from ascwebhooks.domain import event_schemas, ids
 from ascwebhooks.domain.event_types import CATALOGUE, Sender
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
-from ascwebhooks.services.batches import Accepted, Refused
+from ascwebhooks.services.intakes import Accepted, Refused
 from tests.integration import budgets, recorded_litellm
 from tests.integration.pipeline import TENANT, event
 from tests.integration.test_operations import tell

@@ -16,7 +16,7 @@ from ascwebhooks.domain.events import MAX_EVENT_BYTES
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, NotFound, Unavailable
-from ascwebhooks.services.batches import Accepted, Refused
+from ascwebhooks.services.intakes import Accepted, Refused
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists, texts
 from ascwebhooks.web.admin.access import PAYLOADS, may, needs, visitor

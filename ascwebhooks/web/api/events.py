@@ -18,8 +18,8 @@ from ascwebhooks.domain.explanations import Result
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import Unavailable
-from ascwebhooks.services.batches import Accepted, Postponed, Verdict
 from ascwebhooks.services.events import EventWithDeliveries
+from ascwebhooks.services.intakes import Accepted, Postponed, Verdict
 from ascwebhooks.web.access import caller, needs, services
 from ascwebhooks.web.answers import Answer, With
 from ascwebhooks.web.api import batches, binary, bodies

@@ -15,8 +15,8 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.integrations import litellm_alerts, litellm_events
 from ascwebhooks.integrations.litellm_terms import TENANT_BY, Terms
-from ascwebhooks.services.batches import Accepted, Postponed
 from ascwebhooks.services.gateways import Judged
+from ascwebhooks.services.intakes import Accepted, Postponed
 from ascwebhooks.web.access import needs, services, within
 from ascwebhooks.web.api import bodies
 from ascwebhooks.web.api.blueprints import Blueprint

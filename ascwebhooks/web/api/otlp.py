@@ -15,8 +15,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from ascwebhooks.domain import records
 from ascwebhooks.domain.keys import Permission
-from ascwebhooks.services.batches import Accepted
 from ascwebhooks.services.gateways import OTEL, Judged
+from ascwebhooks.services.intakes import Accepted
 from ascwebhooks.web.access import needs, services, within
 from ascwebhooks.web.api import bodies, ingest
 from ascwebhooks.web.api.blueprints import Blueprint
