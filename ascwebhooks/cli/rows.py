@@ -291,20 +291,24 @@ def budget(found: Shown) -> Row:
     }
 
 
+def _budget_alert(alert: Any, recovery: UUID | None) -> Row:
+    return {
+        "basis": alert.basis,
+        "threshold": budgets.number(alert.threshold),
+        "fired_at": moment(alert.fired_at),
+        "recovered_at": moment(alert.recovered_at),
+        "times": alert.times,
+        "event_id": alert.event_id and shown(Kind.EVENT, alert.event_id),
+        "recovered_event_id": recovery and shown(Kind.EVENT, recovery),
+    }
+
+
 def budget_details(found: Detailed) -> Row:
     """Return a budget with its alerts and the periods before."""
     return {
         **budget(found),
         "alerts": [
-            {
-                "basis": each.basis,
-                "threshold": budgets.number(each.threshold),
-                "fired_at": moment(each.fired_at),
-                "recovered_at": moment(each.recovered_at),
-                "times": each.times,
-                "event_id": each.event_id and shown(Kind.EVENT, each.event_id),
-            }
-            for each in found.alerts
+            _budget_alert(each, found.recovery_of(each)) for each in found.alerts
         ],
         "history": [
             {
