@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,12 @@ PRIVATE = (
 )
 
 
+def run(work: Coroutine[Any, Any, Any]) -> None:
+    """Run it in a thread of its own: a browser's driver keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
 def recorded() -> list[dict[str, Any]]:
     """Return the hooks in the order in which they were called."""
     return [json.loads(line) for line in RECORDED.read_text().splitlines()]
@@ -67,7 +74,7 @@ def spend(found: list[dict[str, Any]]) -> Decimal:
 
 def replay(callback: Callback) -> None:
     """Call a callback's hooks as the proxy did."""
-    asyncio.run(_replay(callback))
+    run(_replay(callback))
 
 
 async def _replay(callback: Callback) -> None:

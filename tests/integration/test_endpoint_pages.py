@@ -189,7 +189,10 @@ def test_an_endpoint_leads_to_its_deliveries_and_dead_letters_and_they_back(
     other_id = pipeline.endpoint(f"{URL}/other")
     endpoint_id = pipeline.endpoint(URL)
     pipeline.accept(event("{}"))
-    pipeline.do("UPDATE delivery SET status = 'dead_lettered', dead_reason = 'gone'")
+    pipeline.do(
+        "UPDATE delivery SET status = 'dead_lettered', dead_reason = 'gone',"
+        " completed_at = clock_timestamp()"
+    )
     here = f"{ROOT}/{shown(endpoint_id)}"
     assert pipeline.one("SELECT count(*) FROM delivery") == 2
     own = links(admin.get(here).text) + links(admin.part(f"{here}/recent").text)
@@ -382,7 +385,8 @@ def test_a_test_event_shows_its_answer(pipeline, admin, failure, told):
         pipeline.idle(endpoint_id)
     answer = admin.part(html.unescape(again))
     assert told in answer.text
-    assert "hx-get" not in answer.text, "it does not ask any more"
+    # What is tried again may still move.
+    assert ("hx-get" in answer.text) is (failure is not None)
 
 
 def test_a_test_that_waits_long_says_why(pipeline, admin):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -230,9 +229,9 @@ def test_what_is_no_record_is_counted_and_never_raised(callback, published, capl
     with caplog.at_level(logging.WARNING):
         for each in bad:
             callback.log_success_event(each, None, None, None)
-            asyncio.run(callback.async_log_failure_event(each, None, None, None))
-        asyncio.run(callback.log_success_fallback_event(None, None, None))
-        asyncio.run(callback.async_post_call_failure_hook(None, None, None))
+            recorded.run(callback.async_log_failure_event(each, None, None, None))
+        recorded.run(callback.log_success_fallback_event(None, None, None))
+        recorded.run(callback.async_post_call_failure_hook(None, None, None))
 
     assert published() == []
     assert callback.failed == 10
@@ -310,7 +309,7 @@ def test_what_only_the_hook_tells_is_told_once(callback, published):
     key = SimpleNamespace(team_id="labs", org_id="contoso", api_key="sk-plain")
     error = raised(ValueError("my ssn is 123-45-6789"))
 
-    asyncio.run(callback.async_post_call_failure_hook(request, error, key))
+    recorded.run(callback.async_post_call_failure_hook(request, error, key))
     callback.log_failure_event(
         {"standard_logging_object": failure(litellm_call_id="call-1")}, None, None, None
     )
@@ -333,13 +332,13 @@ def test_when_no_other_model_answers_that_is_told_once(callback, published):
     }
     for model in ("second", "third"):
         hop = {**kwargs, "model": model}
-        asyncio.run(callback.log_failure_fallback_event("first", hop, KeyError()))
+        recorded.run(callback.log_failure_fallback_event("first", hop, KeyError()))
     assert published() == []
     payload = failure(litellm_call_id="call-1", id="call-1")
     callback.log_failure_event({"standard_logging_object": payload}, None, None, None)
     request = {"litellm_call_id": "call-1", "model": "first"}
     key = SimpleNamespace(org_id="acme")
-    asyncio.run(callback.async_post_call_failure_hook(request, KeyError(), key))
+    recorded.run(callback.async_post_call_failure_hook(request, KeyError(), key))
 
     assert [each["type"] for each in published()] == [
         "request.failed",

@@ -668,9 +668,10 @@ def test_stopping_ends_in_time_though_nothing_can_be_recorded(pipeline):
             began = time.monotonic()
             turns.stop(0.3, settle_s=1.5)
             took_s = time.monotonic() - began
+            # Given free, it may be recorded after all by who was waiting for it.
+            assert pipeline.one("SELECT status FROM delivery") == "pending"
 
     assert took_s < 2.2
-    assert pipeline.one("SELECT status FROM delivery") == "pending"
 
 
 def test_what_kills_workers_ends_in_the_dead_letters_and_the_rest_goes_on(
