@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +14,7 @@ from ascwebhooks.domain import records
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import Unavailable
 from ascwebhooks.integrations import litellm_alerts, litellm_events
-from ascwebhooks.integrations.litellm_terms import TENANT_BY, Terms
+from ascwebhooks.integrations.litellm_terms import TENANT_BY, Event, Terms
 from ascwebhooks.services.gateways import Judged
 from ascwebhooks.services.intakes import Accepted, Postponed
 from ascwebhooks.web.access import needs, services, within
@@ -78,13 +78,7 @@ class LiteLLM(MethodView):
         A list, one, or one in each line.  Fields are taken by an allow-list: a prompt,
         an answer, an address or an e-mail goes no further than this.
         """
-        terms = _terms(query)
-        judged = services().gateways.accept(
-            records.read(_body()),
-            lambda record: litellm_events.events(record, terms),
-            terms.tenant,
-        )
-        return _published(judged, HTTPStatus.ACCEPTED)
+        return _published(_judged(query, litellm_events.events), HTTPStatus.ACCEPTED)
 
 
 @blp.route("/ingest/litellm/alerts")
@@ -102,13 +96,7 @@ class LiteLLMAlerts(MethodView):
         LiteLLM sends no header of one's own: give the key in the URL, as the password.
         It takes any status but 200 for a failure, so that is what it gets.
         """
-        terms = _terms(query)
-        judged = services().gateways.accept(
-            records.read(_body()),
-            lambda record: litellm_alerts.events(record, terms),
-            terms.tenant,
-        )
-        return _published(judged, HTTPStatus.OK)
+        return _published(_judged(query, litellm_alerts.events), HTTPStatus.OK)
 
 
 @blp.route("/ingest/<mapping>")
@@ -132,11 +120,17 @@ class Mapped(MethodView):
         return _published(judged, HTTPStatus.ACCEPTED)
 
 
-def _terms(query: dict[str, Any]) -> Terms:
-    return Terms(
+def _judged(
+    query: dict[str, Any], read: Callable[[Any, Terms], list[Event]]
+) -> list[Judged]:
+    """Accept what LiteLLM posted, each record as ``read`` takes it."""
+    terms = Terms(
         source=query["source"],
         tenant=within(query.get("tenant")),
         tenant_by=query["tenant_by"],
+    )
+    return services().gateways.accept(
+        records.read(_body()), lambda record: read(record, terms), terms.tenant
     )
 
 
