@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
@@ -55,7 +55,7 @@ def configure(level: str, log_format: str) -> None:
     root.setLevel(logging.WARNING)
 
 
-def info_all(event: str, lines: Iterable[Mapping[str, object]]) -> None:
+def info_all(event: str, lines: Iterable[dict[str, object]]) -> None:
     """Log many lines of one kind: what ``log.info`` would, by one write.
 
     A line for each delivery was 8 % of what a delivery cost.
@@ -73,7 +73,7 @@ def info_all(event: str, lines: Iterable[Mapping[str, object]]) -> None:
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     tail = {"event": event, "level": "info", "timestamp": now}
-    text = b"".join([_encode({**line, **tail}) + b"\n" for line in lines])
+    text = b"".join([_encode(line | tail) + b"\n" for line in lines])
     _Unfailing().write(text)
     _Unfailing().flush()
 

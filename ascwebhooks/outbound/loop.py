@@ -241,12 +241,10 @@ class Sender:
         started = time.monotonic()
         try:
             request = job.prepare()
-            lines = wire_headers(request)
-            deadline = started + request.timeout.total_seconds()
+            lines, to = wire_headers(request), request.to
+            deadline = started + to.timeout.total_seconds()
             attempt = Attempt(job, lane, request, lines, started, deadline)
-            answer = self._resolver.lookup(
-                request.host, request.port, request.pool, attempt
-            )
+            answer = self._resolver.lookup(to.host, to.port, to.pool, attempt)
         except MalformedRequestError as error:
             outcome = _unsent(ErrorClass.INVALID_REQUEST, str(error), started)
             self._done(lane, job, outcome)
@@ -311,8 +309,8 @@ class Sender:
             if attempt.placed:
                 self._fail(attempt, ErrorClass.TIMEOUT, "no transfer was free in time")
                 continue
-            request = attempt.request
-            self._resolver.forget(request.host, request.port, request.pool, attempt)
+            to = attempt.request.to
+            self._resolver.forget(to.host, to.port, to.pool, attempt)
             self._fail(attempt, ErrorClass.DNS_ERROR, "no address in time")
 
     def _complete(self, completions: list[Completion]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -22,8 +25,13 @@ _URL = re.compile(r"https?://[\x21-\x7e]+")
 _EXPECT_BYTES = 1024 * 1024
 
 
-class Request(msgspec.Struct, frozen=True):
-    """One POST, complete but for the address it goes to.
+class MalformedRequestError(Exception):
+    """A request that could be read as two, or as none; it is not sent."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What all requests to an endpoint have in common.
 
     ``url`` was parsed and normalised by ``domain.urls``, ``host`` (IPv6 without
     brackets) and ``port`` are the ones in it.  ``headers`` are ``name: value``
@@ -34,14 +42,31 @@ class Request(msgspec.Struct, frozen=True):
     url: str
     host: str
     port: int
-    headers: list[str]
-    body: bytes
+    headers: Sequence[str]
     timeout: timedelta
     pool: str
 
+    @cached_property
+    def wire_headers(self) -> list[str]:
+        """The header lines as libcurl wants them, looked at once for all requests.
 
-class MalformedRequestError(Exception):
-    """A request that could be read as two, or as none; it is not sent."""
+        Raises:
+            MalformedRequestError: If the URL or a header could split a request.
+        """
+        if not _URL.fullmatch(self.url):
+            raise MalformedRequestError("the URL is malformed")
+        return _wire_lines(self.headers)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One POST, complete but for the address it goes to.
+
+    ``headers`` are the ``name: value`` lines that it has of its own.
+    """
+
+    to: Destination
+    headers: Sequence[str]
+    body: bytes
 
 
 class Job(Protocol):
@@ -65,19 +90,21 @@ def wire_headers(request: Request) -> list[str]:
     Raises:
         MalformedRequestError: If the URL or a header could split the request.
     """
-    lines = request.headers
-    text = "\n".join(lines) + "\n" if lines else ""
+    lines = [*request.to.wire_headers, *_wire_lines(request.headers)]
+    if len(request.body) >= _EXPECT_BYTES:
+        lines.append("Expect:")
+    return lines
+
+
+def _wire_lines(lines: Sequence[str]) -> list[str]:
+    text = "\n".join([*lines, ""])
     if text.count("\n") != len(lines):
         raise MalformedRequestError("a header holds a line break")
-    if not _PLAIN.fullmatch(text):
-        if not _LINES.fullmatch(text):
-            raise MalformedRequestError("a header is malformed")
-        lines = [_spell_empty(line) for line in lines]
-    if not _URL.fullmatch(request.url):
-        raise MalformedRequestError("the URL is malformed")
-    if len(request.body) >= _EXPECT_BYTES:
-        lines = [*lines, "Expect:"]
-    return lines
+    if _PLAIN.fullmatch(text):
+        return [*lines]
+    if not _LINES.fullmatch(text):
+        raise MalformedRequestError("a header is malformed")
+    return [_spell_empty(line) for line in lines]
 
 
 def _spell_empty(line: str) -> str:

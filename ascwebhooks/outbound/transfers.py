@@ -148,9 +148,10 @@ class Transfer:
         setopt = self.curl.setopt
         request = attempt.request
         self.attempt = attempt
-        if request.url != self._url:
-            setopt(pycurl.URL, request.url)
-            self._url = request.url
+        url = request.to.url
+        if url != self._url:
+            setopt(pycurl.URL, url)
+            self._url = url
         setopt(pycurl.HTTPHEADER, attempt.lines)
         setopt(pycurl.POSTFIELDS, request.body)
         timeout_ms = max(1, round((attempt.deadline - now) * 1000))

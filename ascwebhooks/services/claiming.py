@@ -14,7 +14,7 @@ from ascwebhooks.domain.events import MAX_DATA_BYTES
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.services import endings
 from ascwebhooks.services.metrics import Metrics
-from ascwebhooks.services.targets import Message, Targets
+from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.visits import Job, Visit, names
 from ascwebhooks.storage.claims import Claimed
@@ -118,21 +118,20 @@ class Claiming:
         wanted = [
             (each.event_id, visits[each.endpoint_id].target.format) for each in claimed
         ]
-        messages = self._targets.messages(uow, set(wanted))
+        messages = self._targets.messages(uow, wanted)
         jobs = []
-        for each, name in zip(claimed, wanted, strict=True):
+        for each, message in zip(claimed, messages, strict=True):
             visit = visits[each.endpoint_id]
-            message = messages.get(name)
             job = Job(visit, each, message, self._finished, self._tracing)
             visit.jobs[each.id] = job
             jobs.append(job)
-        self._learn(messages.values())
+        self._learn([each.size_bytes for each in messages if each is not None])
         return jobs
 
-    def _learn(self, messages: Collection[Message]) -> None:
+    def _learn(self, sizes: Collection[int]) -> None:
         """Take note of how large bodies are: at once if they grow, else by and by."""
-        if messages:
-            size = sum(each.size_bytes for each in messages) / len(messages)
+        if sizes:
+            size = sum(sizes) / len(sizes)
             settled = 0.5 * self._average_bytes + 0.5 * max(size, 512)
             self._average_bytes = max(size, settled)
 

@@ -276,8 +276,8 @@ class Deliveries:
 
     def _bodies(self, uow: UnitOfWork, event_id: UUID) -> dict[str, bytes]:
         wanted = [(event_id, format) for format in Format]
-        messages = self._targets.messages(uow, wanted)
-        return {format: each.body for (_, format), each in messages.items()}
+        messages = zip(Format, self._targets.messages(uow, wanted), strict=True)
+        return {format: each.body for format, each in messages if each is not None}
 
 
 def _record(uow: UnitOfWork, action: str, tenant_id: str, delivery_id: UUID) -> None:

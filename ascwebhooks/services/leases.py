@@ -111,7 +111,9 @@ class Leases:
         lease_s = self._lease.total_seconds()
         if not target.in_order:
             return began + lease_s
-        return began + max(lease_s / 2, lease_s - target.timeout.total_seconds())
+        return began + max(
+            lease_s / 2, lease_s - target.destination.timeout.total_seconds()
+        )
 
     def renew(self, visits: Sequence[Visit]) -> list[Visit]:
         """Extend the leases of these visits; return those that are to be closed.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,10 +20,12 @@ from ascwebhooks.domain.formats import CONTENT_TYPES, Headers, Original
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.retry import RetryPolicy
 from ascwebhooks.domain.signing import SigningKey
+from ascwebhooks.outbound.requests import Destination
 from ascwebhooks.services.batches import EVENT_TABLE
 from ascwebhooks.services.described import open_headers
 from ascwebhooks.services.sealing import SECRETS, Sealing, day_scope
 from ascwebhooks.services.secrets import SECRETS_TABLE
+from ascwebhooks.storage.events import SealedEvent
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -42,12 +43,8 @@ class Target:
     endpoint_id: UUID
     shown_id: str
     tenant_id: str
-    url: str
-    host: str
-    port: int
-    lines: tuple[str, ...]
+    destination: Destination
     shown_headers: tuple[tuple[str, str], ...]
-    timeout: timedelta
     format: str
     keys: tuple[SigningKey, ...]
     policy: RetryPolicy
@@ -77,7 +74,7 @@ class Targets:
 
     def of(self, uow: UnitOfWork, endpoint_ids: Sequence[UUID]) -> dict[UUID, Target]:
         """Return the targets of those of these endpoints whose secrets open."""
-        return _opened(self._target, uow.endpoints.targets(endpoint_ids))
+        return dict(_opened(self._target, uow.endpoints.targets(endpoint_ids)))
 
     def _target(self, row: Any) -> Target:
         own = open_headers(self._sealing, row)
@@ -87,12 +84,15 @@ class Targets:
             endpoint_id=row.id,
             shown_id=ids.show(Kind.ENDPOINT, row.id),
             tenant_id=row.tenant_id,
-            url=row.url,
-            host=url.hostname or "",
-            port=url.port or (443 if url.scheme == "https" else 80),
-            lines=tuple(f"{name}: {value}" for name, value in {**fixed, **own}.items()),
+            destination=Destination(
+                row.url,
+                url.hostname or "",
+                url.port or (443 if url.scheme == "https" else 80),
+                [f"{name}: {value}" for name, value in {**fixed, **own}.items()],
+                timedelta(seconds=row.timeout_s),
+                pool=row.tenant_id,
+            ),
             shown_headers=(*fixed.items(), *((name, HIDDEN) for name in own)),
-            timeout=timedelta(seconds=row.timeout_s),
             format=row.format,
             keys=tuple(self._keys(row)),
             policy=RetryPolicy(
@@ -112,54 +112,60 @@ class Targets:
             yield signing.signing_key(scheme, key)
 
     def messages(
-        self, uow: UnitOfWork, wanted: Collection[tuple[UUID, str]]
-    ) -> dict[tuple[UUID, str], Message]:
-        """Return what is sent of those of these events that open.
+        self, uow: UnitOfWork, wanted: Sequence[tuple[UUID, str]]
+    ) -> list[Message | None]:
+        """Return what is sent of these events, None of those that do not open.
 
         Args:
             uow: The turn's transaction.
-            wanted: Events and the format of each; one event may be in several.
+            wanted: Events, each with its format; one event may be there repeatedly,
+                and what is sent of it is then the same object.
         """
-        by_event: dict[UUID, list[str]] = defaultdict(list)
+        # By numbers: an id's hash and its comparison run Python code.
+        sought = {event_id.int: event_id for event_id, _ in wanted}
+        opened = _opened(self._original, uow.events.sealed(sought.values()))
+        originals = {event_id.int: each for event_id, each in opened}
+        made: dict[tuple[int, str], Message | None] = {}
+        messages = []
         for event_id, format in wanted:
-            by_event[event_id].append(format)
-        sealed = uow.events.sealed(by_event)
-        opened = _opened(lambda row: self._messages(row, by_event[row.id]), sealed)
-        return {
-            (event_id, format): message
-            for event_id, messages in opened.items()
-            for format, message in messages.items()
-        }
+            name = event_id.int, format
+            if name not in made:
+                original = originals.get(event_id.int)
+                made[name] = original and _message(event_id, format, *original)
+            messages.append(made[name])
+        return messages
 
-    def _messages(self, row: Any, wanted: Sequence[str]) -> dict[str, Message]:
+    def _original(self, row: SealedEvent) -> tuple[Original, int]:
+        """Return an event, and how large it is in bytes."""
+        id, tenant_id, type, source, source_id, size_bytes, sealed = row
         plain = self._sealing.unseal(
-            row.tenant_id, day_scope(row.id), EVENT_TABLE, row.id, bytes(row.sealed)
+            tenant_id, day_scope(id), EVENT_TABLE, id, bytes(sealed)
         )
         kept, data = events.unpack(plain)
         event = Original(
-            type=row.type,
-            source=row.source,
-            source_id=row.source_id,
-            tenant_id=row.tenant_id,
+            type=type,
+            source=source,
+            source_id=source_id,
+            tenant_id=tenant_id,
             kept=kept,
             data=data,
         )
-        shown = ids.show(Kind.EVENT, row.id)
-        messages = {}
-        for format in wanted:
-            body, headers = formats.content(format, event)
-            messages[format] = Message(
-                shown, body, kept.traceparent, row.size_bytes, headers
-            )
-        return messages
+        return event, size_bytes
 
 
-def _opened(open_row: Callable[[Any], T], rows: Iterable[Any]) -> dict[UUID, T]:
-    """Return what rows hold, by id; one that does not open keeps no other back."""
-    found = {}
+def _message(event_id: UUID, format: str, event: Original, size: int) -> Message:
+    body, headers = formats.content(format, event)
+    shown = ids.show(Kind.EVENT, event_id)
+    return Message(shown, body, event.kept.traceparent, size, headers)
+
+
+def _opened(
+    open_row: Callable[[Any], T], rows: Iterable[Any]
+) -> Iterator[tuple[UUID, T]]:
+    """Yield ids and what rows hold; one that does not open keeps no other back."""
     for row in rows:
         try:
-            found[row.id] = open_row(row)
+            yield row.id, open_row(row)
         except CannotOpen as error:
             log.error(
                 "row_does_not_open",
@@ -167,4 +173,3 @@ def _opened(open_row: Callable[[Any], T], rows: Iterable[Any]) -> dict[UUID, T]:
                 id=str(row.id),
                 error=str(error),
             )
-    return found

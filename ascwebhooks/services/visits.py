@@ -60,7 +60,7 @@ class Visit:
             target.policy,
             self.probe,
             self.epoch,
-            target.url,
+            target.destination.url,
         )
 
     @property
@@ -162,13 +162,9 @@ class Job:
             signed = (*message.headers, *signed)
         self.shown = (*target.shown_headers, *signed)
         return Request(
-            url=target.url,
-            host=target.host,
-            port=target.port,
-            headers=[*target.lines, *(f"{name}: {value}" for name, value in signed)],
-            body=message.body,
-            timeout=target.timeout,
-            pool=target.tenant_id,
+            target.destination,
+            [f"{name}: {value}" for name, value in signed],
+            message.body,
         )
 
     def _begin_span(self, message: Message) -> str | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain import ids
@@ -39,6 +39,18 @@ class NewEvent(NamedTuple):
     size_bytes: int
     sealed: bytes
     not_sent: dict[str, Any] | None = None
+
+
+class SealedEvent(NamedTuple):
+    """What sending needs of an event, in the order of the statement's columns."""
+
+    id: UUID
+    tenant_id: str
+    type: str
+    source: str
+    source_id: str
+    size_bytes: int
+    sealed: memoryview
 
 
 class NewDelivery(NamedTuple):
@@ -136,9 +148,10 @@ class EventRepository:
         """Return so many places, each behind all that were given before."""
         return list(self._session.execute(_PLACES, {"count": count}).scalars())
 
-    def sealed(self, event_ids: Collection[UUID]) -> Sequence[Row[Any]]:
-        """Return what sending needs of these events."""
-        return self._session.execute(_SEALED, {"ids": uuids(event_ids)}).all()
+    def sealed(self, event_ids: Collection[UUID]) -> list[SealedEvent]:
+        """Return what sending needs of these events, in any order."""
+        rows = self._session.execute(_SEALED, {"ids": uuids(event_ids)})
+        return list(map(SealedEvent._make, rows))
 
     def recent_types(self, tenant_id: str, among: int) -> Sequence[str]:
         """Return the types of a tenant's last ``among`` events, in order."""

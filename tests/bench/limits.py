@@ -18,6 +18,7 @@ from ascwebhooks.domain import signing
 from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.deliveries import Outcome
 from ascwebhooks.outbound.loop import Lane, Request, Sender
+from ascwebhooks.outbound.requests import Destination
 from tests.bench import events
 from tests.bench.failures import BenchFailed
 
@@ -91,21 +92,12 @@ class Bare:
 
 class _Job:
     def __init__(
-        self, number: int, url: str, port: int, body: bytes, done: Callable[[], None]
+        self, number: int, to: Destination, body: bytes, done: Callable[[], None]
     ) -> None:
-        self._number, self._url, self._port, self._body = number, url, port, body
-        self._done = done
+        self._number, self._to, self._body, self._done = number, to, body, done
 
     def prepare(self) -> Request:
-        return Request(
-            url=self._url,
-            host="127.0.0.1",
-            port=self._port,
-            headers=_signed(self._number, self._body),
-            body=self._body,
-            timeout=timedelta(seconds=15),
-            pool="bench-0",
-        )
+        return Request(self._to, _signed(self._number, self._body), self._body)
 
     def done(self, outcome: Outcome) -> None:
         if outcome.error is None:
@@ -130,7 +122,8 @@ def sender(url: str, total: int) -> float:
 
     loop = Sender(AddressPolicy((ipaddress.ip_network("127.0.0.0/8"),)))
     loop.start()
-    jobs = [_Job(number, url, port, body, count) for number in range(total)]
+    to = Destination(url, "127.0.0.1", port, [], timedelta(seconds=15), "bench-0")
+    jobs = [_Job(number, to, body, count) for number in range(total)]
     began = time.monotonic()
     loop.submit(Lane(WINDOW, WINDOW), jobs)
     whole = finished.wait(60)

@@ -16,6 +16,7 @@ from ascwebhooks.domain.addresses import BLOCKED, AddressPolicy
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 from ascwebhooks.outbound.guard import Guard
 from ascwebhooks.outbound.loop import Lane, Request, Sender
+from ascwebhooks.outbound.requests import Destination
 from tests.integration.receivers import OK, Receiver, answer, keep_alive
 
 IN_TIME_S = 10
@@ -50,7 +51,8 @@ def send(sender: Sender, host: str, port: int) -> Outcome:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/"
     timeout = timedelta(seconds=IN_TIME_S)
-    job = Sent(Request(url, host, port, [], b"{}", timeout, "tenant"))
+    to = Destination(url, host, port, [], timeout, "tenant")
+    job = Sent(Request(to, [], b"{}"))
     sender.submit(Lane(1), [job])
     assert job.finished.wait(IN_TIME_S)
     assert job.result is not None

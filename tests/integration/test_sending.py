@@ -24,6 +24,7 @@ from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.deliveries import ErrorClass, Outcome
 from ascwebhooks.outbound.engine import Engine
 from ascwebhooks.outbound.loop import Lane, Request, Sender
+from ascwebhooks.outbound.requests import Destination
 from ascwebhooks.outbound.resolver import (
     NEGATIVE_TTL_S,
     POSITIVE_TTL_S,
@@ -54,15 +55,16 @@ class Sent:
 
     def __init__(self, url: str, **options: object) -> None:
         host, _, port = url.split("/")[2].rpartition(":")
-        self.request = Request(
+        to = Destination(
             url=url,
             host=str(options.get("host", host.strip("[]"))),
             port=int(port),
-            headers=options.get("headers", ["content-type: application/json"]),
-            body=options.get("body", b"{}"),
+            headers=options.get("fixed", []),
             timeout=timedelta(seconds=options.get("timeout_s", IN_TIME_S)),
             pool=str(options.get("pool", "tenant")),
         )
+        headers = options.get("headers", ["content-type: application/json"])
+        self.request = Request(to, headers, options.get("body", b"{}"))
         self.outcomes: list[Outcome] = []
         self.finished = threading.Event()
 
@@ -591,9 +593,11 @@ def test_a_certificate_for_another_name_is_refused(tls_receiver, certificate):
         ("gopher://127.0.0.1:{}/", []),
     ],
 )
-def test_a_request_that_could_be_split_is_not_sent(sender, url, headers):
+@pytest.mark.parametrize("whose", ["headers", "fixed"])
+def test_a_request_that_could_be_split_is_not_sent(sender, url, headers, whose):
     with Receiver(keep_alive()) as receiver:
-        outcome = send(sender, url.format(receiver.port), host="x", headers=headers)
+        lines = {whose: headers}
+        outcome = send(sender, url.format(receiver.port), host="x", **lines)
 
         assert outcome.error is ErrorClass.INVALID_REQUEST
         assert receiver.connections == 0
@@ -697,7 +701,7 @@ def test_lanes_take_turns_when_transfers_are_few():
             return super().prepare()
 
         def done(self, outcome: Outcome) -> None:
-            order.append(self.request.url[-1])
+            order.append(self.request.to.url[-1])
             super().done(outcome)
 
     with running(max_transfers=2) as sender, Receiver(keep_alive()) as receiver:
