@@ -10,12 +10,11 @@ import yaml
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
     Json,
-    cursor_option,
     id_of,
     json_option,
-    limit_option,
     tenant_option,
 )
 from ascwebhooks.domain import budget_drafts, ids
@@ -51,18 +50,12 @@ def budgets() -> None:
 
 @budgets.command("list")
 @tenant_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.BUDGET)
 @pass_tools
-def list_(
-    tools: Tools, *, tenant: str, limit: int, cursor: str | None, json_wanted: bool
-) -> None:
+def list_(tools: Tools, *, tenant: str, page: Page) -> None:
     """List a tenant's budgets, the newest first."""
-    after = id_of(Kind.BUDGET, cursor)
-    page = tools.services.budgets.page(tenant, after=after, limit=limit + 1)
-    found = [rows.budget(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.budgets.page
+    page.show(read, tenant, row=rows.budget, columns=_COLUMNS)
 
 
 @budgets.command()

@@ -8,11 +8,9 @@ import click
 
 from ascwebhooks.cli import following, output, replays, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
-    id_of,
     json_option,
-    limit_option,
     since_option,
     tenant_option,
     until_option,
@@ -90,29 +88,17 @@ def list_(tools: Tools, /, *, tenant: str, json_wanted: bool, **narrow: Any) -> 
 @since_option
 @until_option
 @died_since_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.DELIVERY)
 @pass_tools
-def show(
-    tools: Tools,
-    /,
-    *,
-    tenant: str,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-    **narrow: Any,
-) -> None:
+def show(tools: Tools, /, *, tenant: str, page: Page, **narrow: Any) -> None:
     """Show an endpoint's dead letters, the newest first."""
-    page = tools.services.deliveries.page(
+    page.show(
+        tools.services.deliveries.page,
         tenant,
-        after=id_of(Kind.DELIVERY, cursor),
-        limit=limit + 1,
+        row=rows.delivery,
+        columns=_COLUMNS,
         **replays.filters(status=Status.DEAD_LETTERED, **narrow),
     )
-    found = [rows.delivery(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
 
 
 @dead_letters.command("replay")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 import click
 
 from ascwebhooks.cli import output, rows, tailing
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
     id_of,
     json_option,
-    limit_option,
     since_option,
     tenant_option,
     until_option,
@@ -58,44 +57,30 @@ def deliveries() -> None:
 @click.option("--replay", "replay_id", metavar="ID", help="Reopened by this replay.")
 @since_option
 @until_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.DELIVERY)
 @pass_tools
 def list_(
     tools: Tools,
+    /,
     *,
     tenant: str,
+    page: Page,
     status: str | None,
     endpoint_id: str | None,
-    event_type: str | None,
-    error: str | None,
-    status_code: int | None,
-    dead_reason: str | None,
     replay_id: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
+    **filters: Any,
 ) -> None:
     """List a tenant's deliveries, the newest first."""
-    page = tools.services.deliveries.page(
+    page.show(
+        tools.services.deliveries.page,
         tenant,
-        after=id_of(Kind.DELIVERY, cursor),
-        limit=limit + 1,
+        row=rows.delivery,
+        columns=_COLUMNS,
         status=None if status is None else Status(status),
         endpoint_id=id_of(Kind.ENDPOINT, endpoint_id),
-        event_type=event_type,
-        error=error,
-        status_code=status_code,
-        dead_reason=dead_reason,
         replay_id=id_of(Kind.REPLAY, replay_id),
-        since=since,
-        until=until,
+        **filters,
     )
-    found = [rows.delivery(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
 
 
 @deliveries.command()

@@ -10,11 +10,9 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
-    id_of,
     json_option,
-    limit_option,
     tenant_option,
 )
 from ascwebhooks.domain import ids
@@ -37,18 +35,12 @@ def endpoints() -> None:
 
 @endpoints.command("list")
 @tenant_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.ENDPOINT)
 @pass_tools
-def list_(
-    tools: Tools, *, tenant: str, limit: int, cursor: str | None, json_wanted: bool
-) -> None:
+def list_(tools: Tools, *, tenant: str, page: Page) -> None:
     """List a tenant's endpoints, the newest first."""
-    after = id_of(Kind.ENDPOINT, cursor)
-    page = tools.services.endpoints.page(tenant, after=after, limit=limit + 1)
-    found = [rows.endpoint(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.endpoints.page
+    page.show(read, tenant, row=rows.endpoint, columns=_COLUMNS)
 
 
 def _headers(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
-    id_of,
     json_option,
-    limit_option,
     since_option,
     tenant_option,
     until_option,
@@ -32,38 +30,16 @@ def events() -> None:
 
 @events.command("list")
 @tenant_option
-@click.option("--type", "type_", help="Of exactly this type.")
+@click.option("--type", help="Of exactly this type.")
 @click.option("--source-id", help="With this id, as its source gave it.")
 @since_option
 @until_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.EVENT)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str,
-    type_: str | None,
-    source_id: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, /, *, tenant: str, page: Page, **filters: Any) -> None:
     """List a tenant's events, the newest first."""
-    page = tools.services.events.page(
-        tenant,
-        after=id_of(Kind.EVENT, cursor),
-        limit=limit + 1,
-        type=type_,
-        source_id=source_id,
-        since=since,
-        until=until,
-    )
-    found = [rows.event(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.events.page
+    page.show(read, tenant, row=rows.event, columns=_COLUMNS, **filters)
 
 
 @events.command()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
-    id_of,
     json_option,
-    limit_option,
     since_option,
     tenant_option,
     until_option,
@@ -36,34 +34,12 @@ def incidents() -> None:
 @click.option("--kind", type=click.Choice([*map(str, RuleKind)]))
 @since_option
 @until_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.INCIDENT)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str,
-    state: str | None,
-    kind: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, /, *, tenant: str, page: Page, **filters: Any) -> None:
     """List a tenant's incidents, the newest first."""
-    page = tools.services.incidents.page(
-        tenant,
-        after=id_of(Kind.INCIDENT, cursor),
-        limit=limit + 1,
-        state=state,
-        kind=kind,
-        since=since,
-        until=until,
-    )
-    found = [rows.incident(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.incidents.page
+    page.show(read, tenant, row=rows.incident, columns=_COLUMNS, **filters)
 
 
 @incidents.command()

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import click
 
-from ascwebhooks.cli import output, rows
+from ascwebhooks.cli import rows
 from ascwebhooks.cli.context import Tools, pass_tools
-from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
@@ -43,23 +43,11 @@ def create(
 
 @keys.command("list")
 @click.option("--tenant", metavar="T", help="This tenant's; else all.")
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.API_KEY)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, *, tenant: str | None, page: Page) -> None:
     """List keys, the newest first."""
-    after = id_of(Kind.API_KEY, cursor)
-    page = tools.services.keys.page(tenant, after=after, limit=limit + 1)
-    found = [rows.key(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    page.show(tools.services.keys.page, tenant, row=rows.key, columns=_COLUMNS)
 
 
 @keys.command()

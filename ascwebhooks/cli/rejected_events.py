@@ -9,7 +9,8 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
-from ascwebhooks.cli.options import cursor_option, id_of, json_option, limit_option
+from ascwebhooks.cli.listing import Page, page_options
+from ascwebhooks.cli.options import json_option
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.services.intakes import Accepted
@@ -27,23 +28,12 @@ def rejected_events() -> None:
 
 @rejected_events.command("list")
 @_tenant_option
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.REJECTED_EVENT)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, *, tenant: str | None, page: Page) -> None:
     """List rejected events, the newest first."""
-    after = id_of(Kind.REJECTED_EVENT, cursor)
-    page = tools.services.rejected_events.page(tenant, after=after, limit=limit + 1)
-    found = [rows.rejected_event(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.rejected_events.page
+    page.show(read, tenant, row=rows.rejected_event, columns=_COLUMNS)
 
 
 @rejected_events.command()

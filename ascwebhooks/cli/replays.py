@@ -11,12 +11,11 @@ import click
 
 from ascwebhooks.cli import following, output
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
     Moment,
-    cursor_option,
     id_of,
     json_option,
-    limit_option,
     since_option,
     tenant_option,
     until_option,
@@ -132,25 +131,12 @@ def create(
 @replay.command("list")
 @tenant_option
 @click.option("--state", type=click.Choice([each.value for each in ReplayState]))
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.REPLAY)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str,
-    state: str | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, *, tenant: str, page: Page, state: str | None) -> None:
     """List a tenant's replays, the newest first."""
-    page = tools.services.replays.page(
-        tenant, after=id_of(Kind.REPLAY, cursor), limit=limit + 1, state=state
-    )
-    found = [following.row_of(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read = tools.services.replays.page
+    page.show(read, tenant, row=following.row_of, columns=_COLUMNS, state=state)
 
 
 @replay.command()

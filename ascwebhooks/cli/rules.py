@@ -8,12 +8,10 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
     Json,
-    cursor_option,
-    id_of,
     json_option,
-    limit_option,
     tenant_option,
 )
 from ascwebhooks.domain import ids
@@ -42,28 +40,12 @@ def rules() -> None:
 @rules.command("list")
 @tenant_option
 @click.option("--kind", type=click.Choice([*map(str, RuleKind)]))
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.RULE)
 @pass_tools
-def list_(
-    tools: Tools,
-    *,
-    tenant: str,
-    kind: str | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
-) -> None:
+def list_(tools: Tools, *, tenant: str, page: Page, kind: str | None) -> None:
     """List a tenant's rules; those that hold by default come last."""
-    page = tools.services.rules.page(
-        tenant,
-        after=id_of(Kind.RULE, cursor),
-        limit=limit + 1,
-        kind=None if kind is None else RuleKind(kind),
-    )
-    found = [rows.rule(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    read, wanted = tools.services.rules.page, None if kind is None else RuleKind(kind)
+    page.show(read, tenant, row=rows.rule, columns=_COLUMNS, kind=wanted)
 
 
 @rules.command()

@@ -8,11 +8,10 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
+from ascwebhooks.cli.listing import Page, page_options
 from ascwebhooks.cli.options import (
-    cursor_option,
     id_of,
     json_option,
-    limit_option,
     tenant_option,
 )
 from ascwebhooks.domain import ids
@@ -42,30 +41,25 @@ def subscriptions() -> None:
 @tenant_option
 @click.option("--endpoint", "endpoint_id", metavar="EP", help="Only this endpoint's.")
 @click.option("--event-type", help="Only those that take this type.")
-@limit_option
-@cursor_option
-@json_option
+@page_options(Kind.SUBSCRIPTION)
 @pass_tools
 def list_(
     tools: Tools,
     *,
     tenant: str,
+    page: Page,
     endpoint_id: str | None,
     event_type: str | None,
-    limit: int,
-    cursor: str | None,
-    json_wanted: bool,
 ) -> None:
     """List a tenant's subscriptions, the newest first."""
-    page = tools.services.subscriptions.page(
+    page.show(
+        tools.services.subscriptions.page,
         tenant,
-        after=id_of(Kind.SUBSCRIPTION, cursor),
-        limit=limit + 1,
+        row=rows.subscription,
+        columns=_COLUMNS,
         endpoint_id=id_of(Kind.ENDPOINT, endpoint_id),
         event_type=event_type,
     )
-    found = [rows.subscription(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
 
 
 @subscriptions.command()

@@ -9,7 +9,8 @@ import click
 
 from ascwebhooks.cli import output, rows
 from ascwebhooks.cli.context import Tools, pass_tools
-from ascwebhooks.cli.options import cursor_option, json_option, limit_option
+from ascwebhooks.cli.listing import Page, page_options
+from ascwebhooks.cli.options import json_option
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import ROLES
 from ascwebhooks.services.portals import LIFE, LONGEST_LIFE
@@ -23,15 +24,11 @@ def tenants() -> None:
 
 
 @tenants.command("list")
-@limit_option
-@cursor_option
-@json_option
+@page_options(None)
 @pass_tools
-def list_(tools: Tools, *, limit: int, cursor: str | None, json_wanted: bool) -> None:
+def list_(tools: Tools, *, page: Page) -> None:
     """List tenants in the order of their ids."""
-    page = tools.services.tenants.page(after=cursor, limit=limit + 1)
-    found = [rows.tenant(each) for each in page]
-    output.page(found, _COLUMNS, limit=limit, json_wanted=json_wanted)
+    page.show(tools.services.tenants.page, row=rows.tenant, columns=_COLUMNS)
 
 
 @tenants.command()
