@@ -17,9 +17,12 @@ from ascwebhooks.domain.addresses import AddressPolicy
 from ascwebhooks.domain.encryption import KeyRing
 from ascwebhooks.errors import SettingsInvalid, TargetRejected, Unavailable
 from ascwebhooks.services import acting
+from ascwebhooks.services.gauge_samples import GaugeSamples
+from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.metrics import Metrics
 from ascwebhooks.services.rings import Rings
 from ascwebhooks.services.sealing import Sealing
+from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.settings import Settings
 from ascwebhooks.storage.doors import Doors, Urgency
@@ -164,6 +167,21 @@ class Foundations:
     def metrics(self) -> Metrics:
         """What this process counts."""
         return Metrics()
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What was delivered, over time."""
+        return Statistics(self.uow)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """How things stand now."""
+        return Gauges(self.uow, self.stream(), retention=self.retention)
+
+    @cached_property
+    def gauge_samples(self) -> GaugeSamples:
+        """How things stood, over time."""
+        return GaugeSamples(self.uow, self.stream(), retention=self.retention)
 
     @cached_property
     def tracing(self) -> Tracing | None:

@@ -24,7 +24,6 @@ from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.gateways import Gateways
-from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
 from ascwebhooks.services.ingestion import Ingestion
@@ -48,16 +47,13 @@ from ascwebhooks.services.secrets import Secrets
 from ascwebhooks.services.sessions import Sessions
 from ascwebhooks.services.sign_on import SingleSignOn
 from ascwebhooks.services.signatures import Signatures
-from ascwebhooks.services.statistics import Statistics
 from ascwebhooks.services.subscriptions import Subscriptions
 from ascwebhooks.services.targets import Targets
 from ascwebhooks.services.tenants import Tenants
 from ascwebhooks.services.tracing import Tracing
 from ascwebhooks.services.turns import Turns
 from ascwebhooks.services.walking import Walking
-from ascwebhooks.tasks.app import (
-    walkers_bell,
-)
+from ascwebhooks.tasks.app import walkers_bell
 
 
 class Parts(Triggering):
@@ -125,15 +121,15 @@ class Parts(Triggering):
         """Deliveries one by one."""
         return Deliveries(self.uow, self.sealing, self.targets, self.rings.ring)
 
-    @cached_property
-    def statistics(self) -> Statistics:
-        """What was delivered, over time."""
-        return Statistics(self.uow)
-
-    @cached_property
-    def gauges(self) -> Gauges:
-        """How things stand now."""
-        return Gauges(self.uow, self.stream(), retention=self.retention)
+    def overviews(self) -> Overviews:
+        """Return what sees everything at a glance."""
+        return Overviews(
+            self.uow,
+            self.statistics,
+            self.gauges,
+            self.gauge_samples,
+            retention=self.retention,
+        )
 
     @cached_property
     def people(self) -> People:
@@ -254,13 +250,14 @@ class Parts(Triggering):
             endpoints=self.endpoints(),
             events=Events(uow, sealing, self.acceptance, retention=retention),
             gateways=Gateways(self.acceptance, self.mappings),
+            gauge_samples=self.gauge_samples,
             gauges=self.gauges,
             health=self.health(),
             idempotency=Idempotency(self.aside, sealing, self.promise, os.urandom),
             incidents=self.incidents(),
             keys=Keys(uow, os.urandom),
             notices=Notices(uow, self.acceptance.accept),
-            overviews=Overviews(uow, self.statistics, self.gauges, retention),
+            overviews=self.overviews(),
             own_passwords=OwnPasswords(uow, self.people),
             people=self.people,
             portals=self.portals(),

@@ -16,6 +16,7 @@ from ascwebhooks.services.endpoint_states import EndpointStates
 from ascwebhooks.services.endpoints import Endpoints
 from ascwebhooks.services.events import Events
 from ascwebhooks.services.gateways import Gateways
+from ascwebhooks.services.gauge_samples import GaugeSamples
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.health import Health
 from ascwebhooks.services.idempotency import Idempotency
@@ -63,6 +64,7 @@ class Services:
     endpoints: Endpoints
     events: Events
     gateways: Gateways
+    gauge_samples: GaugeSamples
     gauges: Gauges
     health: Health
     idempotency: Idempotency

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import structlog
 
 from ascwebhooks.domain import ids, verdicts
+from ascwebhooks.domain.gauge_samples import History
 from ascwebhooks.domain.statistics import Series, Span
 from ascwebhooks.domain.verdicts import Concern, Signs
 from ascwebhooks.errors import Unavailable
+from ascwebhooks.services.gauge_samples import GaugeSamples
 from ascwebhooks.services.gauges import Gauges
 from ascwebhooks.services.statistics import Statistics, settled_hour
 from ascwebhooks.storage.standings import Troubled, TroubledCounts
@@ -46,6 +48,7 @@ class Overview:
     Args:
         span: How far back ``series`` goes.
         series: What attempts came to.
+        history: How it stood over the same time.
         due: Deliveries whose time has come.
         oldest_due_s: For how long the first of them has been due; None if none is.
         dead: Dead letters there are.
@@ -60,6 +63,7 @@ class Overview:
 
     span: Span
     series: Series
+    history: History
     due: Count | None
     oldest_due_s: float | None
     dead: Count | None
@@ -87,6 +91,8 @@ class Overviews:
         uow: Callable[[], UnitOfWork],
         statistics: Statistics,
         gauges: Gauges,
+        gauge_samples: GaugeSamples,
+        *,
         retention: timedelta,
         bound: int = BOUND,
     ) -> None:
@@ -96,12 +102,14 @@ class Overviews:
             uow: Opens a transaction.
             statistics: Sums up attempts.
             gauges: Keeps what it has read for some seconds.
+            gauge_samples: Has written down how it stood.
             retention: How long deliveries are kept.
             bound: Where counts end.
         """
         self._uow = uow
         self._statistics = statistics
         self._gauges = gauges
+        self._gauge_samples = gauge_samples
         self._retention = retention
         self._bound = bound
 
@@ -142,6 +150,7 @@ class Overviews:
         return Overview(
             span=span,
             series=series,
+            history=self._gauge_samples.history(tenant_id, span),
             due=now.due,
             oldest_due_s=now.oldest_due_s,
             dead=now.dead,

@@ -517,3 +517,24 @@ class Rollup(Base):
     ms_9: Mapped[int]
     ms_10: Mapped[int]
     ms_11: Mapped[int]
+
+
+class GaugeSample(Base):
+    """How it stood at a minute, or how high within an hour (``domain.gauge_samples``).
+
+    The tenant may stand for all of them (``storage.rollups``), so there is no foreign
+    key.  Without a row beside the platform's a tenant had nothing of what is counted.
+    """
+
+    __tablename__ = "gauge_sample"
+    __table_args__ = (Index("ix_gauge_sample_at", "grain_s", "at"),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    grain_s: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    due: Mapped[int | None]
+    oldest_due_s: Mapped[float | None]
+    dead_letters: Mapped[int | None]
+    failing_endpoints: Mapped[int | None]
+    disabled_endpoints: Mapped[int | None]
+    stream_lag: Mapped[int | None]

@@ -6,15 +6,18 @@ walked over to find them.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from ascwebhooks.domain.gauge_samples import Due, Ill
 from ascwebhooks.domain.health import SLOW_AFTER_FAILURES
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.limits import Bounded, TookTooLong
 
 # Partial indexes alone, each read up to the bound.
 _STANDING = text(
@@ -57,6 +60,26 @@ _ENDPOINTS = text(
     "SELECT count(*) FROM (SELECT FROM endpoint"
     " WHERE (CAST(:tenant AS text) IS NULL OR tenant_id = :tenant)"
     " AND deleted_at IS NULL LIMIT :bound) found"
+)
+# Of all tenants at once.  Going from endpoint to endpoint would look into each day's
+# partition for every one of them; what is due is read in one go instead.
+_DUE_BY_TENANT = text(
+    "SELECT m.tenant_id, CAST(sum(o.due) AS bigint), CAST(coalesce(extract(epoch FROM"
+    " now() - min(o.at) FILTER (WHERE m.state = 'active')), 0) AS float)"
+    " FROM (SELECT d.endpoint_id, count(*) AS due, min(d.next_attempt_at) AS at"
+    " FROM delivery d WHERE d.status = 'pending' AND d.next_attempt_at <= now()"
+    " AND d.id >= :low AND d.id < :high GROUP BY d.endpoint_id) o"
+    " JOIN mailbox m ON m.endpoint_id = o.endpoint_id GROUP BY m.tenant_id"
+)
+_DEAD_BY_TENANT = text(
+    "SELECT d.tenant_id, count(*) FROM delivery d WHERE d.status = 'dead_lettered'"
+    " AND d.id >= :low AND d.id < :high GROUP BY d.tenant_id"
+)
+_ILL_BY_TENANT = text(
+    "SELECT m.tenant_id, count(*) FILTER (WHERE m.state <> 'disabled'),"
+    " count(*) FILTER (WHERE m.state = 'disabled')"
+    + _OF_TROUBLED
+    + " GROUP BY m.tenant_id"
 )
 
 
@@ -131,3 +154,29 @@ class StandingRepository:
         given = {"tenant": tenant_id, "bound": bound}
         found: int = self._session.execute(_ENDPOINTS, given).scalar_one()
         return found
+
+    def due_by_tenant(self, window: Window, within: timedelta) -> dict[str, Due] | None:
+        """Return what is due of whom; None if it takes longer than ``within``."""
+        rows = self._bounded(_DUE_BY_TENANT, window._asdict(), within)
+        return None if rows is None else {row[0]: Due(row[1], row[2]) for row in rows}
+
+    def dead_by_tenant(
+        self, window: Window, within: timedelta
+    ) -> dict[str, int] | None:
+        """Return how many dead letters there are of whom; None if it takes longer."""
+        rows = self._bounded(_DEAD_BY_TENANT, window._asdict(), within)
+        return None if rows is None else {row[0]: row[1] for row in rows}
+
+    def ill_by_tenant(self, within: timedelta) -> dict[str, Ill] | None:
+        """Return whose endpoints are not well; None if it takes longer."""
+        rows = self._bounded(_ILL_BY_TENANT, {"tenant": None}, within)
+        return None if rows is None else {row[0]: Ill(row[1], row[2]) for row in rows}
+
+    def _bounded(
+        self, query: TextClause, given: Mapping[str, object], within: timedelta
+    ) -> Sequence[tuple[Any, ...]] | None:
+        try:
+            with Bounded(self._session, within):
+                return [tuple(row) for row in self._session.execute(query, given)]
+        except TookTooLong:
+            return None

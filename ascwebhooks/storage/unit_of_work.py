@@ -24,6 +24,7 @@ from ascwebhooks.storage.dead_letters import DeadLetterRepository
 from ascwebhooks.storage.deliveries import DeliveryRepository
 from ascwebhooks.storage.endpoints import EndpointRepository
 from ascwebhooks.storage.events import EventRepository
+from ascwebhooks.storage.gauge_samples import GaugeSampleRepository
 from ascwebhooks.storage.gauges import GaugeRepository
 from ascwebhooks.storage.idempotency import IdempotencyRepository
 from ascwebhooks.storage.incidents import IncidentRepository
@@ -111,6 +112,7 @@ class UnitOfWork:
         self.replay_results = ReplayResultRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.gauges = GaugeRepository(session)
+        self.gauge_samples = GaugeSampleRepository(session)
         self.rollups = RollupRepository(session)
         self.standings = StandingRepository(session)
         self.idempotency = IdempotencyRepository(session)

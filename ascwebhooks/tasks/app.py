@@ -128,6 +128,9 @@ def _schedule() -> dict[str, dict[str, Any]]:
         "end_the_rest": 10.0,
         "sum_up": 10.0,
         "sum_up_hours": 60.0,
+        # A minute has one sample: the first that comes through takes it.
+        "sample_gauges": 20.0,
+        "keep_gauge_samples": 60.0,
         "keep_usage": 60.0,
         "disable_failing": 60.0,
         "keep_partitions": 600.0,

@@ -54,6 +54,18 @@ def sum_up_hours(self: ServiceTask) -> None:
 
 
 @task()
+def sample_gauges(self: ServiceTask) -> None:
+    """Write down how everything stands, once a minute."""
+    self.services.gauge_samples.sample()
+
+
+@task()
+def keep_gauge_samples(self: ServiceTask) -> None:
+    """Put minutes of samples together to hours, and forget old ones."""
+    self.services.gauge_samples.keep()
+
+
+@task()
 def evaluate_rules(self: ServiceTask) -> None:
     """Open, repeat and resolve the incidents that are due."""
     self.services.incidents.evaluate()

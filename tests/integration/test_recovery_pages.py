@@ -517,7 +517,8 @@ def test_counts_of_a_tenant_end_at_their_bound(pipeline, endpoint):
         pipeline.uow,
         services.statistics,
         services.gauges,
-        timedelta(days=30),
+        services.gauge_samples,
+        retention=timedelta(days=30),
         bound=10,
     )
     assert bounded.tenant("acme", Span.DAY).dead == (10, False)
