@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import redis
 import structlog
@@ -56,8 +56,17 @@ class GaugeSamples:
                 return False
         lag = self._lag()
         with self._uow() as uow:
-            at = Grain.MINUTE.floor(uow.now())
-            is_first = uow.gauge_samples.add(at, self._take(uow, lag))
+            at, found = uow.now(), self._take(uow, lag)
+        return self.write(at, found)
+
+    def write(self, at: datetime, found: Taken) -> bool:
+        """Write down what was found in the minute of ``at``, unless somebody did.
+
+        Returns:
+            Whether it was written.
+        """
+        with self._uow() as uow:
+            is_first = uow.gauge_samples.add(Grain.MINUTE.floor(at), found)
             uow.commit()
         return is_first
 

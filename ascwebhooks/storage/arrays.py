@@ -22,9 +22,10 @@ def spell(value: UUID) -> str:
     return value.int.to_bytes(16, "big").hex()
 
 
-def numbers(values: Iterable[int | Decimal]) -> str:
-    """Return numbers as PostgreSQL's literal of an array of them."""
-    return "{" + ",".join([str(value) for value in values]) + "}"
+def numbers(values: Iterable[int | float | Decimal | None]) -> str:
+    """Return numbers as PostgreSQL's literal of an array of them; None is NULL."""
+    spelt = ["NULL" if value is None else str(value) for value in values]
+    return "{" + ",".join(spelt) + "}"
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> dict[str, object]:

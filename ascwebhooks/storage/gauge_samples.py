@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.gauge_samples import Sample, Taken
 from ascwebhooks.domain.statistics import Grain
-from ascwebhooks.storage.arrays import columns
+from ascwebhooks.storage.arrays import numbers
 from ascwebhooks.storage.results import affected
 from ascwebhooks.storage.rollups import PLATFORM
 
@@ -98,9 +98,11 @@ class GaugeSampleRepository:
         given = {"platform": PLATFORM, "at": at, **taken.platform._asdict()}
         if not affected(self._session.execute(_OF_PLATFORM, given)):
             return False
-        rows = [(name, *each) for name, each in sorted(taken.tenants.items())]
-        if rows:
-            self._session.execute(_OF_TENANTS, {**columns(rows), "at": at})
+        if taken.tenants:
+            values = zip(*taken.tenants.values(), strict=True)
+            arrays = {f"c{n}": numbers(each) for n, each in enumerate(values, 1)}
+            named = {"at": at, "c0": list(taken.tenants), **arrays}
+            self._session.execute(_OF_TENANTS, named)
         return True
 
     def made_until(self) -> datetime | None:

@@ -25,6 +25,7 @@ from ascwebhooks.embedded.processes import Program, spawn, stop
 from ascwebhooks.embedded.receiver import Failure, Receiver
 from ascwebhooks.services.container import Services
 from tests.acceptance.cluster import Cluster, cluster
+from tests.browser.past import live_through
 from tests.browser.spending import backfill, spend
 from tests.waiting import wait_until
 
@@ -76,6 +77,7 @@ def installed(
         environ = {**made.env, "ASCWEBHOOKS_BIND": bind}
         process = spawn(Program(name="web", argv=argv, env=environ), log)
         stack.callback(stop, process, signal.SIGTERM, 10)
+        live_through(made.services, TENANT)
         made.start("deliver", "slow", "maintenance", "beat")
         receivers = {
             name: stack.enter_context(Receiver(failure=failure))

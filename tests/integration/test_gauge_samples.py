@@ -29,13 +29,11 @@ def globex(pipeline) -> str:
 
 
 @pytest.fixture
-def write(pipeline):
-    """Write samples of minutes down, as if they had been taken then."""
+def write(samples):
+    """Writes samples down as if they had been taken then."""
 
     def write(at, platform, **tenants) -> None:
-        with pipeline.uow() as uow:
-            assert uow.gauge_samples.add(at, Taken(platform, tenants))
-            uow.commit()
+        assert samples.write(at, Taken(platform, tenants))
 
     return write
 

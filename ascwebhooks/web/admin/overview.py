@@ -13,7 +13,7 @@ from ascwebhooks.domain.statistics import Span
 from ascwebhooks.domain.verdicts import Topic
 from ascwebhooks.services.overviews import Overview
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import charts
+from ascwebhooks.web.admin import charts, levels
 from ascwebhooks.web.admin.access import needs, tenant
 from ascwebhooks.web.admin.rendering import link_to
 
@@ -76,6 +76,7 @@ def shown(found: Overview, whose: Any = None) -> dict[str, Any]:
         "tenant": whose,
         "attempts_chart": charts.outcomes(found.series),
         "latency_chart": charts.latency(found.series),
+        "levels": levels.levels(found, with_stream=whose is None),
         "percent": charts.percent,
         "duration": charts.duration,
         "live_url": url_for(part, span=found.span.value, **of),
