@@ -232,7 +232,7 @@ def test_groups_say_where_and_of_what_and_lead_to_the_deliveries(
     link = re.search(r'href="/admin(/tenants/acme/dead-letters/del[^"]+gone)"', page)
     one_by_one = viewer.get(unescape(link[1])).text
     assert dlv(gone) in one_by_one
-    assert one_by_one.count("<tr data-row>") == 1
+    assert one_by_one.count(" data-row ") == 1
 
 
 def test_a_filter_that_makes_no_sense_is_said_and_left_out(pipeline, browser, endpoint):
@@ -248,7 +248,7 @@ def test_a_filter_that_makes_no_sense_is_said_and_left_out(pipeline, browser, en
     }
     operator = browser()
     page = operator.get("/tenants/acme/dead-letters", **query)
-    assert page.status_code == 200
+    assert page.status_code == 422
     assert "That was left out" in page.text
     assert "<script>&#34;" not in page.text
     assert "new/replay" not in page.text.partition("<table")[0], "not more than asked"
