@@ -430,6 +430,20 @@ def test_what_another_replay_has_finished_with_is_said_to_be_taken(
     assert "<strong>ann</strong> has taken these already" in answer.text
 
 
+def test_what_is_still_dead_was_not_taken_by_anybody(pipeline, browser, endpoint):
+    """It cannot be sent because of its endpoint, whose page the dry run leads to."""
+    services = pipeline.services
+    services.replays.create("acme", filter={"event_type": "none"}, created_by="ann")
+    services.walking.walk()
+    plant(pipeline, endpoint, 2)
+    services.endpoint_states.disable("acme", endpoint, "gone")
+    page = browser().get(NEW).text
+    assert "resume the endpoint first" in page
+    assert "taken these already" not in page
+    shown = ids.show(Kind.ENDPOINT, endpoint)
+    assert f'href="/admin/tenants/acme/endpoints/{shown}"' in page
+
+
 # Following
 
 
