@@ -176,6 +176,31 @@ def test_whoever_scrolled_or_went_on_to_another_page_is_told(
     expect(rows).to_have_count(50)
 
 
+def test_on_a_phone_neither_covers_the_other(open_page, site, log_in):
+    """The bar of what is ticked stays below the page's own, and the line below both."""
+    endpoint_id = site.pipeline.endpoint()
+    die(site, endpoint_id, 20)
+    page = open_page("phone")
+    log_in(page, site)
+    page.goto(site.admin(f"{INSIDE}/dead-letters/deliveries"))
+    page.locator("tbody input").first.check()
+    page.evaluate("scrollTo(0, 1500)")
+    die(site, endpoint_id)
+    line = page.locator("#news")
+    expect(line).to_have_text(offer("1 new"))
+    lies_open = """(element) => {
+        const { left, top, width, height } = element.getBoundingClientRect();
+        const over = document.elementFromPoint(left + width / 2, top + height / 2);
+        return element.contains(over);
+    }"""
+    for each in (
+        page.get_by_label("All on this page"),
+        page.get_by_role("button", name="Replay selected…"),
+        line,
+    ):
+        assert each.evaluate(lies_open), each
+
+
 def test_a_focus_in_the_list_stays_where_it_is(page, site, log_in, rows, line):
     """By the keyboard one goes on from the first of what came."""
     endpoint_id = site.pipeline.endpoint()
