@@ -46,7 +46,8 @@ class Signs(NamedTuple):
     """What a verdict goes by; None where it could not be read.
 
     ``stream_lag`` and ``broker_answers`` are the platform's; ``new_dead`` is of the
-    span that is looked at, ``span`` its name.
+    span that is looked at, ``span`` its name.  ``barred_wait`` and ``failing_wait``:
+    whether a delivery waits for one of these endpoints, or may.
     """
 
     due: int | None
@@ -58,6 +59,8 @@ class Signs(NamedTuple):
     span: str
     stream_lag: int | None = None
     broker_answers: bool = True
+    barred_wait: bool = True
+    failing_wait: bool = True
 
 
 def concerns(signs: Signs) -> list[Concern]:
@@ -104,7 +107,9 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             Topic.BREAKERS,
             Level.ACT,
             f"{_many(signs.barred, 'endpoint fails', 'endpoints fail')} every time.",
-            "Their breaker is open: deliveries wait, one at a time finds out.",
+            "Their breaker is open: deliveries wait, one at a time finds out."
+            if signs.barred_wait
+            else "Their breaker is open; nothing waits for them now.",
         )
     if signs.failing:
         yield Concern(
@@ -112,7 +117,9 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             Level.WATCH,
             f"{_many(signs.failing, 'endpoint is', 'endpoints are')} failing or asked"
             " for a pause.",
-            "Deliveries are tried again by their schedule.",
+            "Deliveries are tried again by their schedule."
+            if signs.failing_wait
+            else "Nothing waits for them now.",
         )
     if signs.new_dead:
         count = _many(signs.new_dead, "delivery", "deliveries")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 import structlog
 
 from ascwebhooks.domain import ids, verdicts
+from ascwebhooks.domain.deliveries import EndpointState
 from ascwebhooks.domain.gauge_samples import History
 from ascwebhooks.domain.statistics import Series, Span
 from ascwebhooks.domain.verdicts import Concern, Signs
@@ -128,6 +130,21 @@ class Overviews:
         series = self._statistics.tenant(tenant_id, span)
         return self._overview(tenant_id, span, series, self._counted(tenant_id))
 
+    def waited_for(self, endpoint_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these endpoints for which a delivery is pending.
+
+        Where that takes too long to find out, it is said of all of them.
+        """
+        if not endpoint_ids:
+            return frozenset()
+        try:
+            with self._uow() as uow:
+                window = ids.window(uow.now(), self._retention)
+                uow.standings.limit(_TIMEOUT_MS)
+                return uow.standings.waited_for(endpoint_ids, window)
+        except Unavailable:
+            return frozenset(endpoint_ids)
+
     def _overview(
         self, tenant_id: str | None, span: Span, series: Series, now: _Now
     ) -> Overview:
@@ -136,6 +153,8 @@ class Overviews:
             counts = uow.standings.count_troubled(tenant_id)
             most_dead = _most_dead(uow, span) if tenant_id is None else ()
             endpoints = self._count(uow.standings.endpoints(tenant_id, self._bound + 1))
+        waited_for = self.waited_for([each.endpoint_id for each in troubled])
+        is_whole = len(troubled) < _SHOWN
         signs = Signs(
             due=None if now.due is None else now.due.value,
             oldest_due_s=now.oldest_due_s,
@@ -146,6 +165,8 @@ class Overviews:
             span=_SPOKEN[span],
             stream_lag=now.stream_lag,
             broker_answers=now.broker_answers,
+            barred_wait=not is_whole or _any_waits(troubled, waited_for, barred=True),
+            failing_wait=not is_whole or _any_waits(troubled, waited_for, barred=False),
         )
         return Overview(
             span=span,
@@ -191,6 +212,16 @@ class Overviews:
 
     def _count(self, found: int) -> Count:
         return Count(min(found, self._bound), found <= self._bound)
+
+
+def _any_waits(
+    troubled: Sequence[Troubled], waited_for: Collection[UUID], *, barred: bool
+) -> bool:
+    return any(
+        each.is_barred is barred and each.endpoint_id in waited_for
+        for each in troubled
+        if each.state != EndpointState.DISABLED
+    )
 
 
 def _most_dead(uow: UnitOfWork, span: Span) -> Sequence[tuple[str, int]]:

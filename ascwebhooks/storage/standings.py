@@ -6,7 +6,7 @@ walked over to find them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -55,6 +55,12 @@ _COUNT_TROUBLED = text(
     "SELECT count(*) FILTER (WHERE m.state <> 'disabled' AND m.breaker_openings > 0),"
     " count(*) FILTER (WHERE m.state <> 'disabled' AND m.breaker_openings = 0),"
     " count(*) FILTER (WHERE m.state = 'disabled')" + _OF_TROUBLED
+)
+# A probe of an index for each of them.
+_WAITED_FOR = text(
+    "SELECT w.id FROM unnest(CAST(:ids AS uuid[])) AS w(id) WHERE EXISTS"
+    " (SELECT FROM delivery d WHERE d.endpoint_id = w.id AND d.status = 'pending'"
+    " AND d.id >= :low AND d.id < :high)"
 )
 _ENDPOINTS = text(
     "SELECT count(*) FROM (SELECT FROM endpoint"
@@ -148,6 +154,13 @@ class StandingRepository:
         """Return how many endpoints are not well."""
         rows = self._session.execute(_COUNT_TROUBLED, {"tenant": tenant_id})
         return TroubledCounts(*rows.one())
+
+    def waited_for(
+        self, endpoint_ids: Collection[UUID], window: Window
+    ) -> frozenset[UUID]:
+        """Return those of these endpoints for which a delivery is pending."""
+        given = {**window._asdict(), "ids": list(endpoint_ids)}
+        return frozenset(self._session.scalars(_WAITED_FOR, given))
 
     def endpoints(self, tenant_id: str | None, bound: int) -> int:
         """Return how many endpoints there are, up to ``bound``."""

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from ascwebhooks.cli import output
 from tests.browser.conftest import CHROMIUM, SIZES
 from tests.browser.installation import TENANT, Installation, installed
+from tests.browser.secrets_shown import each_shown
 from tests.browser.tours import Stop, tour
 from tests.integration.engines import engines_of_ones_own
 
@@ -78,11 +79,27 @@ def _take_all(browser: Browser, made: Installation) -> int:
             for stop in stops:
                 page.goto(made.url + stop.path)
                 _settle(page)
-                file = FOLDER / f"{stop.name}-{size}-{scheme}.png"
-                page.screenshot(path=file, full_page=True)
+                _take(page, f"{stop.name}-{size}-{scheme}")
                 told(next(numbers))
             page.context.close()
-    return total
+    return total + _take_secrets(browser, made)
+
+
+def _take_secrets(browser: Browser, made: Installation) -> int:
+    """Take what is shown once, in the end: it makes rows that lists would show."""
+    count = 0
+    for size, scheme in itertools.product(SIZES, ("light", "dark")):
+        page = _open(browser, made, size, scheme)
+        for name in each_shown(page, made, f"{size}-{scheme}"):
+            _settle(page)
+            _take(page, f"{name}-{size}-{scheme}")
+            count += 1
+        page.context.close()
+    return count
+
+
+def _take(page: Page, name: str) -> None:
+    page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
 
 
 def _links(made: Installation) -> list[Stop]:

@@ -12,6 +12,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Role
 from ascwebhooks.domain.people import Grant
 from tests.browser.installation import TENANT, installed
+from tests.browser.secrets_shown import each_shown
 from tests.browser.tours import tour
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
@@ -134,6 +135,35 @@ def test_what_forms_are_answered_with_has_none(installation, open_page, log_in, 
     expect(page.get_by_text("A whole number from 1").first).to_be_visible()
     found.extend(found_here(page))
     assert found == []
+
+
+def test_no_page_scrolls_sideways_on_the_smallest_phone(
+    installation, open_page, log_in
+):
+    """Wide tables and texts scroll in frames of their own, the page does not.
+
+    Source:
+        WCAG 2.2, 1.4.10 (Reflow): 320 CSS pixels.
+    """
+    page = open_page(viewport={"width": 320, "height": 640})
+    log_in(page, installation)
+    wide = {}
+
+    def measure(name):
+        # Times are as long as they get once a script has shown them.
+        expect(page.locator("time[datetime]:not([data-shown])")).to_have_count(0)
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        if width > 320:
+            wide[name] = width
+
+    stops = tour(page, installation.url, TENANT)
+    assert len(stops) > 10, "the tour finds the pages"
+    for path in (*(each.path for each in stops), installation.test):
+        page.goto(installation.url + path)
+        measure(path)
+    for name in each_shown(page, installation, "narrow"):
+        measure(name)
+    assert wide == {}
 
 
 def test_a_viewers_pages_have_none(installation, open_page, log_in):

@@ -192,6 +192,32 @@ def test_what_becomes_of_a_delivery_is_seen_while_one_watches(page, site, log_in
         expect(page.get_by_text("Cancelled", exact=True)).to_be_visible()
 
 
+def test_what_had_ended_and_goes_on_again_is_seen_by_whoever_comes_back(
+    page, site, log_in
+):
+    """A replay elsewhere reopens it; a tab that nobody looks at asks for nothing."""
+    pipeline = site.pipeline
+    (delivery_id,) = plant(pipeline, pipeline.endpoint())
+    log_in(page, site)
+    page.goto(
+        site.admin(f"/tenants/acme/deliveries/{ids.show(Kind.DELIVERY, delivery_id)}")
+    )
+    expect(page.get_by_label("State")).to_contain_text("Dead letter")
+    asked = []
+    page.on("request", lambda each: "/moves" in each.url and asked.append(each.url))
+    turn = """(hidden) => {
+        const told = { value: hidden, configurable: true };
+        Object.defineProperty(document, "hidden", told);
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(turn, True)
+    site.services.replays.create("acme", filter={"status": "dead_lettered"})
+    site.services.walking.walk()
+    assert asked == []
+    page.evaluate(turn, False)
+    expect(page.get_by_label("State")).to_contain_text("Next attempt:")
+
+
 def test_who_reads_what_was_opened_is_told_and_not_interrupted(page, site, log_in):
     """Opening it again would be one more look at a payload, which nobody took."""
     pipeline = site.pipeline

@@ -72,7 +72,7 @@ FORMS = {
         "event",
     ),
 }
-SECRET = re.compile(r'id="secret" value="([^"]+)"')
+SECRET = re.compile(r'id="secret"[^>]*>([^<]+)</textarea>')
 
 
 class Sent:

@@ -280,7 +280,12 @@ def test_pages_hear_of_what_has_moved_on_since(pipeline, as_):
     told = viewer.get(f"{asked}&kept=1")
     assert "HX-Refresh" not in told.headers
     assert "cancelled after 0 attempts" in told.text
-    assert "/deliveries/moves" not in viewer.get(page_of(delivery_id)).text, "it ended"
+    ended = viewer.get(page_of(delivery_id)).text
+    asked = re.search(r'hx-get="/admin([^"]+moves[^"]+)" hx-trigger="every 20s', ended)
+    asked = html.unescape(asked[1])
+    assert viewer.get(asked, 204).text == "", "it ended"
+    pipeline.services.deliveries.retry("acme", delivery_id)
+    assert viewer.get(asked).headers["HX-Refresh"] == "true", "and goes on after all"
 
     pipeline.services.tenants.create("globex")
     other = as_(Role.VIEWER, "globex")
@@ -475,7 +480,7 @@ def test_what_is_no_time_is_said(pipeline, as_):
     viewer = as_(Role.VIEWER, "acme")
     for given in ("yesterday", "2026-99-99T00:00", "1969-01-01T00:00Z"):
         viewer.get(f"/tenants/acme/deliveries?since={given}", 422)
-        page = viewer.get(f"/tenants/acme/dead-letters?since={given}").text
+        page = viewer.get(f"/tenants/acme/dead-letters?since={given}", 422).text
         assert "That was left out." in page
 
 

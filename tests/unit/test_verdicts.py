@@ -36,6 +36,14 @@ def test_each_sign_is_a_concern_of_its_own(signs, topic):
     assert topics(**signs) == [topic]
 
 
+@pytest.mark.parametrize("what", ["barred", "failing"])
+def test_what_waits_is_spoken_of_only_where_something_does(what):
+    (waits,) = concerns(WELL._replace(**{what: 1}))
+    (idle,) = concerns(WELL._replace(**{what: 1, f"{what}_wait": False}))
+    assert waits.advice.startswith(("Their breaker is open: del", "Deliveries are"))
+    assert idle.advice.lower().endswith("nothing waits for them now.")
+
+
 @pytest.mark.parametrize(
     "signs", [{"stream_lag": LAGGING}, {"oldest_due_s": STALE_S}, {"due": 100_000}]
 )

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields
+from marshmallow import Schema
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.budget_periods import Rolling
@@ -32,6 +32,7 @@ from ascwebhooks.web.admin import (
 from ascwebhooks.web.admin.access import needs, tenant
 from ascwebhooks.web.admin.budget_forms import ChangedBudget, NewBudget
 from ascwebhooks.web.admin.forms import Form, Line
+from ascwebhooks.web.admin.narrowing import Choice
 from ascwebhooks.web.admin.rendering import notify
 
 blp = Blueprint("budgets", __name__)
@@ -46,7 +47,7 @@ _ABOVE = 5
 class BudgetFilters(Schema):
     """Which budgets."""
 
-    scope_type = fields.Enum(ScopeType, by_value=True)
+    scope_type = Choice(ScopeType)
     scope_id = Line()
 
 

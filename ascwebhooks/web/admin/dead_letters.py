@@ -12,7 +12,7 @@ from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, selections, words
+from ascwebhooks.web.admin import lists, news, selections, words
 from ascwebhooks.web.admin.access import needs, tenant
 
 blp = Blueprint("dead_letters", __name__)
@@ -34,13 +34,14 @@ def index(tenant_id: str) -> ResponseReturnValue:
     whole = "whole" in request.args
     found = services().dead_letters
     read = found.groups if whole else found.glance
-    return render_template(
+    page = render_template(
         "dead_letters/index.html",
         tenant=tenant(),
         groups=read(tenant_id, **chosen.filter),
         chosen=chosen,
         words=words,
     )
+    return page, chosen.status
 
 
 @blp.get("/tenants/<tenant_id>/dead-letters/groups")
@@ -48,12 +49,14 @@ def index(tenant_id: str) -> ResponseReturnValue:
 def groups(tenant_id: str) -> ResponseReturnValue:
     """Hand out the groups of all of them, for a page that shows the newest."""
     chosen = selections.read()
-    return render_template(
-        "dead_letters/groups.html",
-        tenant=tenant(),
-        groups=services().dead_letters.groups(tenant_id, **chosen.filter),
-        chosen=chosen,
-    )
+    shown = {
+        "tenant": tenant(),
+        "groups": services().dead_letters.groups(tenant_id, **chosen.filter),
+        "chosen": chosen,
+    }
+    if news.are_asked():
+        return news.answer("dead_letters/groups.html", **shown)
+    return render_template("dead_letters/groups.html", **shown), chosen.status
 
 
 @blp.get("/tenants/<tenant_id>/dead-letters/deliveries")
@@ -71,11 +74,10 @@ def deliveries(tenant_id: str) -> ResponseReturnValue:
     named = services().dead_letters.endpoints(
         tenant_id, {each.endpoint_id for each in page.items}
     )
-    return render_template(
-        "dead_letters/deliveries.html",
-        tenant=tenant(),
-        page=page,
-        chosen=chosen,
-        endpoints=named,
-        words=words,
+    shown = {"tenant": tenant(), "page": page, "chosen": chosen, "endpoints": named}
+    if news.are_asked():
+        return news.answer("dead_letters/rows.html", **shown)
+    whole = render_template(
+        "dead_letters/deliveries.html", kept=news.live(page), words=words, **shown
     )
+    return whole, chosen.status

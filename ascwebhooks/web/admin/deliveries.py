@@ -23,7 +23,7 @@ from ascwebhooks.web.admin import attempts, lists, moves, narrowing, places, tex
 from ascwebhooks.web.admin.access import PAYLOADS, needs, tenant, visitor
 from ascwebhooks.web.admin.events import place_of
 from ascwebhooks.web.admin.forms import Line
-from ascwebhooks.web.admin.narrowing import Narrowed, Times
+from ascwebhooks.web.admin.narrowing import Choice, Narrowed, Times
 from ascwebhooks.web.admin.rendering import notify
 from ascwebhooks.web.api.fields import Id
 
@@ -41,14 +41,12 @@ _LATE = timedelta(seconds=3)
 class DeliveryFilters(Times):
     """Which deliveries; the names are those of URLs."""
 
-    status = fields.String(validate=validate.OneOf([*Status]))
+    status = Choice(Status)
     endpoint_id = Id(Kind.ENDPOINT)
     event_type = Line(data_key="type", validate=validate.Length(max=128))
-    error = fields.String(validate=validate.OneOf([*ErrorClass]))
+    error = Choice(ErrorClass)
     status_code = fields.Integer(data_key="code", validate=validate.Range(100, 999))
-    dead_reason = fields.String(
-        data_key="reason", validate=validate.OneOf([*DeadReason])
-    )
+    dead_reason = Choice(DeadReason, data_key="reason")
     replay_id = Id(Kind.REPLAY, data_key="replay")
     #: Whoever pasted an id that has a page is there already (``place_of``).
     find = fields.String(validate=lambda _: _no_id())
@@ -130,7 +128,7 @@ def show(tenant_id: str, delivery_id: str) -> ResponseReturnValue:
         attempts=attempts.shown(found.attempts, endpoint),
         explanation=_explanation(tenant_id, row),
         planned=_planned(row, endpoint),
-        moves=moves.url(tenant_id, [row], kept=opened),
+        moves=moves.watch(tenant_id, [row], kept=opened),
         endpoint=endpoint,
         opened=opened,
         may_look=may_look,

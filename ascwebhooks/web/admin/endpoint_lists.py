@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import request, url_for
+from marshmallow import Schema, fields
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.health import Condition
@@ -18,8 +19,9 @@ from ascwebhooks.domain.statistics import Series, Span
 from ascwebhooks.errors import NotFound
 from ascwebhooks.services.described import Described
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists
+from ascwebhooks.web.admin import lists, narrowing
 from ascwebhooks.web.admin.lists import Page
+from ascwebhooks.web.admin.narrowing import Choice, Narrowed
 
 CHOICES = (
     ("", "All"),
@@ -32,21 +34,26 @@ CHOICES = (
 SPANS = tuple(each.value for each in (Span.HOUR, Span.DAY, Span.WEEK, Span.MONTH))
 
 
-def listed(tenant_id: str) -> tuple[Page, Mapping[UUID, Series]]:
+class EndpointFilters(Schema):
+    """Which endpoints."""
+
+    search = fields.String(load_default="")
+    condition = Choice(Condition, data_key="state")
+
+
+def listed(tenant_id: str) -> tuple[Narrowed, Mapping[UUID, Series]]:
     """Return the endpoints that the query asks for, and how each did for a day."""
-    search = request.args.get("search", "").strip()
-    page = _one(tenant_id, search) or lists.page(
-        partial(
-            services().endpoints.page,
-            tenant_id,
-            search=search or None,
-            condition=_condition(),
-        ),
-        read=endpoint_id_of,
-        cursor=lambda each: ids.show(Kind.ENDPOINT, each.endpoint.id),
-    )
-    found = [each.endpoint.id for each in page.items]
-    return page, services().statistics.endpoints(tenant_id, found, Span.DAY_BY_HOUR)
+
+    def fetch(wanted: dict[str, Any]) -> Page:
+        return _one(tenant_id, wanted["search"]) or lists.page(
+            partial(services().endpoints.page, tenant_id, **wanted),
+            read=endpoint_id_of,
+            cursor=lambda each: ids.show(Kind.ENDPOINT, each.endpoint.id),
+        )
+
+    found = narrowing.find(EndpointFilters, fetch)
+    rows = [each.endpoint.id for each in found.page.items] if found.page else []
+    return found, services().statistics.endpoints(tenant_id, rows, Span.DAY_BY_HOUR)
 
 
 def span() -> Span:
@@ -76,11 +83,6 @@ def url_of(found: Described) -> str:
 def host_of(found: Described) -> str:
     """Return the host of an endpoint's URL, with the port if it has one."""
     return urlsplit(found.endpoint.url).netloc
-
-
-def _condition() -> Condition | None:
-    asked = request.args.get("state", "")
-    return Condition(asked) if asked in [*Condition] else None
 
 
 def _one(tenant_id: str, search: str) -> Page | None:

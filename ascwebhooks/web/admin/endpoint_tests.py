@@ -59,7 +59,7 @@ def show(tenant_id: str, endpoint_id: str, event_id: str) -> ResponseReturnValue
         looks=looks,
         goes_on=not sent.attempts and looks < _LOOKS,
         body=_body(sent),
-        moves=moves.url(tenant_id, [sent.delivery], kept=True)
+        moves=moves.watch(tenant_id, [sent.delivery], kept=True)
         if sent.attempts
         else None,
     )

@@ -46,15 +46,16 @@ _WISHES = ("event_types", "filter")
 @needs(Permission.READ)
 def index(tenant_id: str) -> ResponseReturnValue:
     """List endpoints with how they are doing."""
-    page, series = endpoint_lists.listed(tenant_id)
-    return render_template(
+    found, series = endpoint_lists.listed(tenant_id)
+    page = render_template(
         "endpoints/index.html",
-        page=page,
+        found=found,
         series=series,
         charts=charts,
-        standing=standings.shown,
+        standing=standings.all_shown(found.page.items if found.page else ()),
         choices=endpoint_lists.CHOICES,
     )
+    return page, found.status
 
 
 @blp.get(f"{_ROOT}/<endpoint_id>")

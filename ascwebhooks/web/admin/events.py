@@ -25,7 +25,7 @@ from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import NotFound
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, moves, narrowing, outcomes, texts
+from ascwebhooks.web.admin import lists, moves, narrowing, news, outcomes, texts
 from ascwebhooks.web.admin.access import PAYLOADS, needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Line
 from ascwebhooks.web.admin.narrowing import Times
@@ -62,8 +62,7 @@ def index(tenant_id: str) -> ResponseReturnValue:
         return lists.both_ways(found, read=_id, cursor=_shown)
 
     found = narrowing.find(EventFilters, fetch)
-    page = render_template("events/index.html", found=found, tenant=tenant())
-    return page, found.status
+    return news.page("events", found, tenant=tenant())
 
 
 @blp.get("/tenants/<tenant_id>/events/<event_id>")
@@ -87,7 +86,7 @@ def show(tenant_id: str, event_id: str) -> ResponseReturnValue:
         sent=sent,
         others=others,
         endpoints=endpoints,
-        moves=moves.url(tenant_id, found.deliveries, kept=opened),
+        moves=moves.watch(tenant_id, found.deliveries, kept=opened),
         cause=_cause(tenant_id, found.event),
         tenant=tenant(),
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from marshmallow import fields, validate
+from marshmallow import validate
 
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
@@ -16,10 +16,10 @@ from ascwebhooks.domain.incidents import Phase
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.rules import RuleKind, Severity
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, narrowing, rule_words, telling
+from ascwebhooks.web.admin import lists, narrowing, news, rule_words, telling
 from ascwebhooks.web.admin.access import needs, tenant
 from ascwebhooks.web.admin.forms import Line
-from ascwebhooks.web.admin.narrowing import Times
+from ascwebhooks.web.admin.narrowing import Choice, Times
 from ascwebhooks.web.api.fields import Id
 
 blp = Blueprint("incidents", __name__)
@@ -31,9 +31,9 @@ _NAMED = validate.Length(max=256)
 class IncidentFilters(Times):
     """Which incidents; the times are when they opened."""
 
-    state = fields.String(validate=validate.OneOf([Phase.OPEN, Phase.RESOLVED]))
-    kind = fields.Enum(RuleKind, by_value=True)
-    severity = fields.Enum(Severity, by_value=True)
+    state = Choice([Phase.OPEN, Phase.RESOLVED])
+    kind = Choice(RuleKind)
+    severity = Choice(Severity)
     provider = Line(validate=_NAMED)
     model = Line(validate=_NAMED)
     rule_id = Id(Kind.RULE, data_key="rule")
@@ -49,10 +49,7 @@ def index(tenant_id: str) -> ResponseReturnValue:
         return lists.page(found, read=_id, cursor=_shown)
 
     found = narrowing.find(IncidentFilters, fetch)
-    page = render_template(
-        "incidents/index.html", found=found, tenant=tenant(), words=rule_words
-    )
-    return page, found.status
+    return news.page("incidents", found, tenant=tenant(), words=rule_words)
 
 
 @blp.get(f"{_ROOT}/<incident_id>")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,6 +23,21 @@ blp = Blueprint("moves", __name__)
 
 #: Of how many deliveries a page asks; an event with more shows the others as they were.
 _MOST = 50
+#: How often, while something is on its way, and when all has ended.
+_SOON_S = 3
+_SELDOM_S = 20
+
+
+class Watch(NamedTuple):
+    """What a page asks, and how often.
+
+    Args:
+        url: Where.
+        every_s: Seconds between two looks.
+    """
+
+    url: str
+    every_s: int
 
 
 @blp.get("/tenants/<tenant_id>/deliveries/moves")
@@ -45,24 +60,29 @@ def look(tenant_id: str) -> ResponseReturnValue:
     )
 
 
-def url(tenant_id: str, rows: Sequence[Any], *, kept: bool = False) -> str | None:
-    """Return where a page asks whether these moved on; None if none of them will.
+def watch(tenant_id: str, rows: Sequence[Any], *, kept: bool = False) -> Watch | None:
+    """Return how a page finds out whether these moved on; None if there are none.
+
+    What has ended is looked at too, though seldom: a retry or a replay that somebody
+    began elsewhere opens it again.
 
     Args:
         tenant_id: Whose they are.
         rows: The deliveries as they are on the page.
         kept: Whether the page is to stay until somebody wants it anew.
     """
-    waiting = [each for each in rows if each.status == Status.PENDING][:_MOST]
-    if not waiting:
+    watched = sorted(rows, key=lambda each: each.status != Status.PENDING)[:_MOST]
+    if not watched:
         return None
-    return url_for(
+    url = url_for(
         "admin.deliveries.moves.look",
         tenant_id=tenant_id,
-        of=[ids.show(Kind.DELIVERY, each.id) for each in waiting],
-        version=version(waiting),
+        of=[ids.show(Kind.DELIVERY, each.id) for each in watched],
+        version=version(watched),
         kept="1" if kept else None,
     )
+    waits = watched[0].status == Status.PENDING
+    return Watch(url, _SOON_S if waits else _SELDOM_S)
 
 
 def version(rows: Sequence[Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -87,10 +87,30 @@ class Utc(fields.Field[datetime]):
         return moment
 
 
+class Choice(fields.Field[str]):
+    """One of what a list of choices offers; of another it says what there is.
+
+    Args:
+        offered: What there is, as URLs have it; of an enumeration its members.
+        options: Those of every field.
+    """
+
+    def __init__(self, offered: Iterable[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._offered = {str(each): each for each in offered}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        found = self._offered.get(str(value))
+        if found is None:
+            there_is = ", ".join(self._offered)
+            raise ValidationError(f"{str(value)[:64]!r} is none of {there_is}.")
+        return found
+
+
 class Times(Schema):
     """A preset, or a range of one's own."""
 
-    range = fields.String()
+    range = Choice([*RANGES, OWN])
     since = Utc()
     until = Utc()
 

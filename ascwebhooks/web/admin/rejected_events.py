@@ -18,7 +18,7 @@ from ascwebhooks.domain.keys import Permission
 from ascwebhooks.errors import InvalidInput, NotFound, Unavailable
 from ascwebhooks.services.intakes import Accepted, Refused
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, texts
+from ascwebhooks.web.admin import lists, news, texts
 from ascwebhooks.web.admin.access import PAYLOADS, may, needs, visitor
 from ascwebhooks.web.admin.events import attachment
 from ascwebhooks.web.admin.forms import Form
@@ -78,12 +78,10 @@ def list_of(tenant_id: str | None) -> ResponseReturnValue:
         read=_id,
         cursor=lambda each: ids.show(Kind.REJECTED_EVENT, each.id),
     )
-    return render_template(
-        "rejected_events/index.html",
-        page=page,
-        tenant_id=tenant_id,
-        advice=rejections.advice,
-    )
+    shown = {"page": page, "tenant_id": tenant_id, "advice": rejections.advice}
+    if news.are_asked():
+        return news.answer("rejected_events/rows.html", **shown)
+    return render_template("rejected_events/index.html", kept=news.live(page), **shown)
 
 
 def page_of(

@@ -24,6 +24,7 @@ from ascwebhooks.web.admin import (
     csrf,
     narrowing,
     navigation,
+    news,
     outcomes,
     places,
     texts,
@@ -42,6 +43,7 @@ def install(blp: Blueprint) -> None:
     blp.add_app_template_global(access.may, "may")
     for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible, utc_time):
         blp.add_app_template_filter(shown)
+    blp.add_app_template_filter(news.digest)
 
 
 def _context() -> dict[str, Any]:

@@ -20,9 +20,10 @@ from ascwebhooks.domain.replays import ReplayState
 from ascwebhooks.errors import InvalidInput
 from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import services
-from ascwebhooks.web.admin import lists, once, selections, words
+from ascwebhooks.web.admin import lists, narrowing, news, once, selections, words
 from ascwebhooks.web.admin.access import needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Form
+from ascwebhooks.web.admin.narrowing import Choice
 from ascwebhooks.web.admin.rendering import notify
 from ascwebhooks.web.admin.selections import Selection
 
@@ -30,6 +31,12 @@ blp = Blueprint("replays", __name__)
 
 _ROOT = "/tenants/<tenant_id>/replays"
 _MAX_RATE = 100_000
+
+
+class ReplayFilters(Schema):
+    """Which replays."""
+
+    state = Choice(ReplayState)
 
 
 class NewReplay(Schema):
@@ -67,15 +74,16 @@ TABS = {
 @needs(Permission.READ)
 def index(tenant_id: str) -> ResponseReturnValue:
     """List replays, the newest first."""
-    state = request.args.get("state", "")
-    state = state if state in [*ReplayState] else ""
-    page = lists.page(
-        partial(services().replays.page, tenant_id, state=state or None),
-        read=partial(ids.read, Kind.REPLAY),
-        cursor=lambda each: ids.show(Kind.REPLAY, each.replay.id),
-    )
-    part = "replays/rows.html" if "part" in request.args else "replays/index.html"
-    return render_template(part, tenant=tenant(), page=page, state=state, words=words)
+
+    def fetch(wanted: dict[str, Any]) -> lists.Page:
+        return lists.page(
+            partial(services().replays.page, tenant_id, **wanted),
+            read=_id,
+            cursor=lambda each: ids.show(Kind.REPLAY, each.replay.id),
+        )
+
+    found = narrowing.find(ReplayFilters, fetch)
+    return news.page("replays", found, tenant=tenant())
 
 
 @blp.get("/tenants/<tenant_id>/new/replay")
@@ -192,7 +200,9 @@ def _steer(
 
 def _shown(tenant_id: str, replay_id: UUID) -> dict[str, Any]:
     tab = request.args.get("result", "")
-    tab = tab if tab in TABS else ""
+    if tab not in TABS:
+        there_is = ", ".join(filter(None, TABS))
+        raise InvalidInput(f"result: {tab[:64]!r} is none of {there_is}.")
     results = services().replay_results
     fetch: Callable[..., Any] = (
         partial(results.skipped, tenant_id, replay_id)

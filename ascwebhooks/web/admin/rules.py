@@ -22,6 +22,7 @@ from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists, narrowing, once, rule_forms, rule_words
 from ascwebhooks.web.admin.access import needs, tenant
 from ascwebhooks.web.admin.forms import Form
+from ascwebhooks.web.admin.narrowing import Choice
 from ascwebhooks.web.admin.rendering import notify
 from ascwebhooks.web.admin.rule_forms import ChangedRule, NewRule
 
@@ -34,8 +35,10 @@ _SOON = "it counts within seconds."
 class RuleFilters(Schema):
     """Which rules."""
 
-    kind = fields.Enum(RuleKind, by_value=True)
-    enabled = fields.Boolean()
+    kind = Choice(RuleKind)
+    enabled = fields.Boolean(
+        error_messages={"invalid": "{input!r} is none of true, false."}
+    )
 
 
 @blp.get(_ROOT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from ascwebhooks.domain.events import iso
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.statistics import Span
 from ascwebhooks.errors import InvalidInput
-from ascwebhooks.web.admin.narrowing import parse_time
+from ascwebhooks.web.admin.narrowing import Choice, parse_time
 from ascwebhooks.web.api.fields import Id, Text
 
 #: Of a selection by hand: the deliveries' ids.
@@ -42,17 +43,15 @@ class Time(fields.Field[datetime]):
 
 class _Query(Schema):
     endpoint_id = Id(Kind.ENDPOINT)
-    reason = fields.String(
-        validate=validate.OneOf([*DeadReason]), attribute="dead_reason"
-    )
+    reason = Choice(DeadReason, attribute="dead_reason")
     type = Text(attribute="event_type")
-    error = fields.String(validate=validate.OneOf([*ErrorClass]))
+    error = Choice(ErrorClass)
     status_code = fields.Integer(validate=validate.Range(100, 999))
     since = Time()
     until = Time()
-    within = fields.Enum(Span, by_value=True)
+    within = Choice(Span)
     died_since = Time()
-    died = fields.Enum(Span, by_value=True)
+    died = Choice(Span)
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,11 @@ class Selection:
     query: dict[str, str]
     errors: dict[str, str]
     chosen: list[UUID] | None = None
+
+    @property
+    def status(self) -> HTTPStatus:
+        """That of an answer that shows what is selected."""
+        return HTTPStatus.UNPROCESSABLE_ENTITY if self.errors else HTTPStatus.OK
 
     @property
     def what(self) -> dict[str, Any]:

@@ -85,6 +85,7 @@
 
   // Before it is painted, so that what is refreshed does not flicker.
   document.addEventListener("htmx:afterSwap", () => showTimes(document));
+  document.addEventListener("news:shown", () => showTimes(document));
   document.addEventListener("htmx:afterSettle", (event) => showTimes(event.target));
   // A live part that is as it was stays: the keyboard's place in it, and the quiet of
   // whoever has it read out.

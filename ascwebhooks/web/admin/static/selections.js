@@ -25,8 +25,10 @@
     }
     update(form);
   });
-  // Also after the browser went back: it keeps what was ticked.
-  addEventListener("pageshow", () => {
+  function updateAll() {
     for (const form of document.querySelectorAll("form[data-selection]")) update(form);
-  });
+  }
+  document.addEventListener("news:shown", updateAll);
+  // Also after the browser went back: it keeps what was ticked.
+  addEventListener("pageshow", updateAll);
 })();

@@ -42,7 +42,7 @@
     function asked() {
       const url = new URL(tail.dataset.tail, location.href);
       for (const name of ["newest", "version"]) {
-        const value = document.getElementById(`tail-${name}`).value;
+        const value = document.getElementById(`tail-${name}`)?.value;
         if (value) url.searchParams.set(name, value);
       }
       for (const each of document.querySelectorAll("#delivery-rows [name=waiting]")) {
@@ -50,6 +50,12 @@
         if (url.searchParams.getAll("waiting").length === MOST_WATCHED) break;
       }
       return url;
+    }
+
+    // Lists other than that of deliveries take their news themselves (news.js).
+    function hand(text) {
+      const news = new CustomEvent("tail:news", { bubbles: true, cancelable: true, detail: text });
+      if (tail.dispatchEvent(news) && text) htmx.swap(tail, text, { swapStyle: "none" });
     }
 
     async function look() {
@@ -64,7 +70,7 @@
         else if (answer.headers.get("HX-Refresh")) location.reload();
         away = !answer.ok;
         const text = await answer.text();
-        if (answer.ok && text && !paused) htmx.swap(tail, text, { swapStyle: "none" });
+        if (answer.ok && !paused) hand(text);
       } catch (error) {
         away = error.name !== "AbortError";
       } finally {
@@ -82,7 +88,8 @@
       if (!paused) look();
     });
     setInterval(() => {
-      if (!paused && !document.hidden && performance.now() >= next) look();
+      const waits = document.querySelector("[aria-busy=true]");
+      if (!paused && !waits && !document.hidden && performance.now() >= next) look();
     }, EVERY_MS / 6);
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) going?.abort();

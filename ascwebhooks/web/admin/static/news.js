@@ -1,0 +1,175 @@
+// Lists that follow what happens. Rows that are new come by themselves to whoever only
+// looks on; whoever has ticked, scrolled or focused something there is told in a line.
+(() => {
+  "use strict";
+  const GONE = "gone";
+  // The last answer, for as long as not all of it is shown.
+  let pending = null;
+  // On later pages: what had been on the first one when this was opened.
+  let before = null;
+
+  const listOf = (root) => root.querySelector("[data-list]");
+  const rowsOf = (list) => [...(list?.querySelectorAll("tbody > tr[id]") ?? [])];
+  const idsOf = (list) => new Set(rowsOf(list).map((row) => row.id));
+  const goesOn = (list) => list.querySelector("[rel=next]") !== null;
+  const isChosen = (row) => row.querySelector("input:checked") !== null;
+  const tail = () => document.getElementById("tail");
+
+  // What came, and what is no longer there. Rows that slid over the end of the page, or
+  // onto it, are neither.
+  function compare(here, news) {
+    const [shown, wanted] = [rowsOf(here), rowsOf(news)];
+    const [known, kept] = [idsOf(here), idsOf(news)];
+    const lastKnown = wanted.findLastIndex((row) => known.has(row.id));
+    const lastKept = shown.findLastIndex((row) => kept.has(row.id));
+    const slid = (index, last, list) => index > last && goesOn(list);
+    return {
+      fresh: wanted.filter((row, n) => !known.has(row.id)
+        && !(lastKnown >= 0 && slid(n, lastKnown, here))),
+      gone: shown.filter((row, n) => !kept.has(row.id)
+        && !row.classList.contains(GONE) && !slid(n, lastKept, news)),
+    };
+  }
+
+  function isAtWork(here) {
+    const body = here.querySelector("tbody");
+    const pages = here.querySelector("[data-pages]");
+    const focused = document.activeElement;
+    return rowsOf(here).some(isChosen) || body.contains(focused) || pages.contains(focused)
+      || body.getBoundingClientRect().top < 0 || document.querySelector("dialog[open]") !== null;
+  }
+
+  // A row stays the element it is: ticked if it was, and with the focus in its place.
+  function refresh(row, news) {
+    row.classList.remove(GONE);
+    row.querySelector(".gone-note")?.remove();
+    if (row.dataset.as === news.dataset.as || row.contains(document.activeElement)) return;
+    const chosen = isChosen(row);
+    row.replaceChildren(...news.children);
+    row.dataset.as = news.dataset.as;
+    const box = row.querySelector("input[type=checkbox]");
+    if (box) box.checked = chosen;
+  }
+
+  function mark(row, note) {
+    if (row.classList.contains(GONE)) return;
+    row.classList.add(GONE);
+    const told = document.createElement("span");
+    told.className = "gone-note";
+    told.textContent = note;
+    row.cells[0].append(told);
+  }
+
+  function merge(here, news, difference) {
+    const body = here.querySelector("tbody");
+    const wanted = rowsOf(news);
+    const kept = idsOf(news);
+    for (const row of rowsOf(here).filter((each) => !kept.has(each.id))) {
+      if (!isChosen(row)) row.remove();
+      else if (difference.gone.includes(row)) mark(row, here.dataset.gone);
+    }
+    let place = body.firstElementChild;
+    for (const row of wanted) {
+      while (place && !kept.has(place.id)) place = place.nextElementSibling;
+      const known = document.getElementById(row.id);
+      if (known) refresh(known, row);
+      else row.classList.toggle("fresh", difference.fresh.includes(row));
+      const next = known ?? row;
+      if (next === place) place = place.nextElementSibling;
+      else body.insertBefore(next, place);
+    }
+    replace(here.querySelector("[data-pages]"), news.querySelector("[data-pages]"));
+    document.dispatchEvent(new CustomEvent("news:shown"));
+  }
+
+  function replace(part, news) {
+    if (!part || !news || part.contains(document.activeElement)) return;
+    if (part.innerHTML !== news.innerHTML) part.replaceChildren(...news.childNodes);
+  }
+
+  function count(fresh) {
+    const { one, many } = tail().dataset;
+    return `${fresh} new ${fresh === 1 ? one : many}`;
+  }
+
+  function say(text) {
+    document.getElementById("tail-told").textContent = text;
+  }
+
+  // The line above the list; said once, not again with each number.
+  function offer(text, told) {
+    const line = document.getElementById("news");
+    if (!line) return;
+    if (text && line.hidden) say(`${told}: press Show at the top of the list.`);
+    line.hidden = !text;
+    if (text && line.textContent !== text) line.textContent = text;
+  }
+
+  function offerDifference({ fresh, gone }) {
+    const told = [fresh.length && `${fresh.length} new`, gone.length && `${gone.length} gone`];
+    const text = told.filter(Boolean).join(", ");
+    offer(`${text} \u2013 show`, text);
+  }
+
+  // From a list to none, or back, more of the page changes than its rows.
+  function startAnew() {
+    const field = document.activeElement?.matches("main input, main select, main textarea");
+    const asked = document.querySelector("dialog[open], main tbody input:checked");
+    if (!field && !asked) location.reload();
+    else offer("It has changed \u2013 show", "The list has changed");
+  }
+
+  function watchFirstPage(news) {
+    before ??= idsOf(news);
+    const fresh = rowsOf(news).filter((row) => !before.has(row.id)).length;
+    if (fresh) offer(`${fresh} new \u2013 show`, count(fresh));
+  }
+
+  function consider() {
+    const [here, news] = [listOf(document), pending.list];
+    if (tail().dataset.kept !== "first") return watchFirstPage(news);
+    if (!here && !news) return;
+    if (!here || !news) return startAnew();
+    const difference = compare(here, news);
+    const { fresh, gone } = difference;
+    if ((fresh.length || gone.length) && isAtWork(here)) return offerDifference(difference);
+    show(here, difference);
+    if (fresh.length) say(count(fresh.length));
+  }
+
+  function show(here, difference) {
+    const { list, sum } = pending;
+    pending = null;
+    offer("");
+    replace(document.querySelector("[data-sum]"), sum);
+    merge(here, list, difference);
+  }
+
+  document.addEventListener("tail:news", (event) => {
+    event.preventDefault();
+    if (event.detail) {
+      const holder = document.createElement("template");
+      holder.innerHTML = event.detail;
+      const part = holder.content.firstElementChild;
+      document.getElementById("tail-version").value = part.dataset.version;
+      pending = { list: listOf(part), sum: part.querySelector("[data-sum]") };
+    }
+    if (pending) consider();
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.id !== "news") return;
+    const here = listOf(document);
+    if (tail().dataset.kept !== "first" || !pending?.list) {
+      const url = new URL(location.href);
+      for (const name of ["after", "before"]) url.searchParams.delete(name);
+      location.assign(url);
+      return;
+    }
+    const difference = compare(here, pending.list);
+    show(here, difference);
+    // Whoever came by the keyboard goes on from the first of what came.
+    if (event.detail === 0) difference.fresh[0]?.querySelector("a")?.focus();
+    here.scrollIntoView({ block: "start", behavior: "instant" });
+  });
+})();
