@@ -420,8 +420,21 @@ def test_a_test_event_shows_its_answer(pipeline, admin, failure, told):
         pipeline.idle(endpoint_id)
     answer = admin.part(html.unescape(again))
     assert told in answer.text
-    # What is tried again may still move.
-    assert ("hx-get" in answer.text) is (failure is not None)
+    assert "Body of the answer" in answer.text
+    # What is tried again may still move, and soon.
+    assert ('hx-trigger="every 3s' in answer.text) is (failure is not None)
+
+
+def test_of_a_test_without_an_answer_none_is_shown(pipeline, admin):
+    endpoint_id = pipeline.endpoint(event_types=["a"])
+    sent = admin.post(f"{ROOT}/{shown(endpoint_id)}/tests")
+    pipeline.turns().take([endpoint_id])
+    pipeline.idle(endpoint_id)
+    answer = admin.get(sent.location.removeprefix("/admin")).text
+    assert "Not taken: Connection refused" in answer
+    assert "Given up" in answer
+    for missing in ("Body of the answer", "First byte", "Whole answer"):
+        assert missing not in answer
 
 
 def test_a_test_that_waits_long_says_why(pipeline, admin):
