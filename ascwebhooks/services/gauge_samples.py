@@ -11,6 +11,7 @@ import structlog
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.gauge_samples import History, Sample, Taken, history, taken
 from ascwebhooks.domain.statistics import Grain, Span
+from ascwebhooks.services.statistics import HOURS_KEPT, MINUTES_KEPT, UNSETTLED
 from ascwebhooks.storage.rollups import PLATFORM
 from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork
@@ -19,10 +20,6 @@ log = structlog.get_logger()
 
 #: Each of three counts may take so long; together they take a sixth of a connection.
 WITHIN = timedelta(seconds=3)
-#: A sampling that began within an hour is over so long after its end.
-_UNSETTLED = timedelta(minutes=3)
-_MINUTES_KEPT = timedelta(hours=26)
-_HOURS_KEPT = timedelta(days=32)
 
 
 class GaugeSamples:
@@ -74,15 +71,15 @@ class GaugeSamples:
         """Make the hours that are over, and forget what is old."""
         with self._uow() as uow:
             now = uow.now()
-            settled = Grain.HOUR.floor(now - _UNSETTLED)
+            settled = Grain.HOUR.floor(now - UNSETTLED)
             hours = uow.gauge_samples.hours_to_make(settled)
         for hour in hours:
             with self._uow() as uow:
                 uow.gauge_samples.make_hour(hour)
                 uow.commit()
         with self._uow() as uow:
-            uow.gauge_samples.forget(Grain.MINUTE, now - _MINUTES_KEPT)
-            uow.gauge_samples.forget(Grain.HOUR, now - _HOURS_KEPT)
+            uow.gauge_samples.forget(Grain.MINUTE, now - MINUTES_KEPT)
+            uow.gauge_samples.forget(Grain.HOUR, now - HOURS_KEPT)
             uow.commit()
 
     def history(self, tenant_id: str | None, span: Span) -> History:

@@ -14,9 +14,10 @@ from ascwebhooks.storage.rollups import ALL_ENDPOINTS, PLATFORM
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 #: What may still be written to: transactions are short.
-_UNSETTLED = timedelta(minutes=3)
-_MINUTES_KEPT = timedelta(hours=26)
-_HOURS_KEPT = timedelta(days=32)
+UNSETTLED = timedelta(minutes=3)
+#: What the spans of the pages reach back for: minutes for a day, hours for a month.
+MINUTES_KEPT = timedelta(hours=26)
+HOURS_KEPT = timedelta(days=32)
 
 
 class Statistics:
@@ -62,17 +63,17 @@ class Statistics:
         """Sum up what was recorded lately; doing so again does no harm."""
         with self._uow() as uow:
             now = uow.now()
-            uow.rollups.sum_minutes(Grain.MINUTE.floor(now - _UNSETTLED))
+            uow.rollups.sum_minutes(Grain.MINUTE.floor(now - UNSETTLED))
             uow.commit()
 
     def sum_up_hours(self) -> None:
         """Make the hours that have just ended or are under way, and forget old ones."""
         with self._uow() as uow:
             now = uow.now()
-            uow.rollups.sum_minutes(Grain.MINUTE.floor(now - 3 * _UNSETTLED))
-            uow.rollups.sum_hours(Grain.HOUR.floor(now - 3 * _UNSETTLED))
-            uow.rollups.forget(Grain.MINUTE, now, _MINUTES_KEPT)
-            uow.rollups.forget(Grain.HOUR, now, _HOURS_KEPT)
+            uow.rollups.sum_minutes(Grain.MINUTE.floor(now - 3 * UNSETTLED))
+            uow.rollups.sum_hours(Grain.HOUR.floor(now - 3 * UNSETTLED))
+            uow.rollups.forget(Grain.MINUTE, now, MINUTES_KEPT)
+            uow.rollups.forget(Grain.HOUR, now, HOURS_KEPT)
             uow.commit()
 
     def _series(

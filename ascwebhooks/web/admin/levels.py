@@ -101,6 +101,7 @@ def levels(found: Overview, *, with_stream: bool) -> Levels:
             _UNREAD if found.due is None else seconds(late_s),
             (_OLDEST,),
             seconds,
+            seconds,
             _top_s,
         ),
         _Sketch("Dead letters", _count(found.dead), (_DEAD,)),
@@ -128,9 +129,9 @@ def seconds(value: float) -> str:
 
 def compact(value: float) -> str:
     """Return a count for an axis, where there is little room."""
-    for size, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if value >= size:
-            return f"{value / (1e3 if name == 'k' else size):.3g}\u00a0{name}"
+    for least, unit, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / unit:.3g}\u00a0{name}"
     return charts.count(value)
 
 
@@ -165,6 +166,7 @@ class _Sketch(NamedTuple):
     now: str
     layers: Sequence[Layer]
     show: Show = charts.count
+    label: Show = compact
     top: Callable[[float], float] = _top
 
     def level(self, history: History) -> Level:
@@ -175,8 +177,6 @@ class _Sketch(NamedTuple):
         ]
         most = max((each or 0.0 for row in values for each in row), default=0.0)
         top = self.top(most)
-        is_count = self.top is _top
-        label = compact if is_count else self.show
         shown = (0.0, top) if most else (0.0,)
         lines = [[row[n] for row in values] for n in range(len(self.layers))]
         return Level(
@@ -185,7 +185,7 @@ class _Sketch(NamedTuple):
             f"Now {self.now}; {self._peaks(lines)}.",
             self.layers,
             [self._column(history, n, row) for n, row in enumerate(values)],
-            [Tick(HEIGHT - HEIGHT * each / top, label(each)) for each in shown],
+            [Tick(HEIGHT - HEIGHT * each / top, self.label(each)) for each in shown],
             _marks(history),
             [_line(layer, line, top) for layer, line in self._drawn(lines)],
             [_area(layer, line, top) for layer, line in self._drawn(lines)],
