@@ -12,6 +12,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 # Set by `make bench ONLY=hot` to run one scenario, by ONLY=hot,lists to run two.
 ONLY ?=
 
+# Or each of some hundred processes that tests start would compile all of ours again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help up test test-litellm check bench screenshots format clean

@@ -19,8 +19,6 @@ from ascwebhooks.tasks.app import make_celery
 from ascwebhooks.tasks.beat import run_beat
 from ascwebhooks.tasks.exposition import serve_metrics
 from ascwebhooks.tasks.worker import run_worker
-from ascwebhooks.web.app import create_app
-from ascwebhooks.web.server import serve
 
 __all__ = ["Parts", "build", "main"]
 
@@ -73,6 +71,10 @@ def _run_beat(settings: Settings) -> None:
 
 
 def _run_web(settings: Settings) -> None:
+    # Flask, gunicorn and every page: no other command is to wait for them.
+    from ascwebhooks.web.app import create_app  # noqa: PLC0415
+    from ascwebhooks.web.server import serve  # noqa: PLC0415
+
     # Made in each worker process, after the fork: connections and threads do not
     # survive one.
     serve(lambda: create_app(build(settings), settings), settings.bind)
