@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from statistics import median
 
 from tests.bench import helpers, limits, openings
@@ -23,6 +24,8 @@ RATES = (50, 200)
 #: How many budgets signals charge, and how many rules of its own a tenant has.
 TRIGGERS = ((1, 0), (10, 0), (100, 0), (100, 20))
 _WARM_EVENTS = 1_000
+#: As the limit: of three, the one in the middle.
+_BURSTS = 3
 _TIMEOUT_S = 120.0
 _POLL_S = 0.01
 _SENT_POLL_S = 0.05
@@ -65,7 +68,7 @@ def limit(ground: Ground) -> Result:
 
 
 def hot(ground: Ground) -> Result:
-    """Send all events to one endpoint."""
+    """Send all events to one endpoint; the median of three bursts."""
     return _throughput(ground, "hot", endpoints=1, tenants=1)
 
 
@@ -82,11 +85,14 @@ def _throughput(ground: Ground, name: str, *, endpoints: int, tenants: int) -> R
         run = _Run(ground, product, endpoints, tenants)
         ground.say(f"{name}: warming")
         run.burst("warm", _WARM_EVENTS)
-        ground.say(f"{name}: {EVENTS} events")
-        product.query("CHECKPOINT")
         product.query("SELECT pg_stat_statements_reset()")
+        bursts = []
         with ground.spies.on(name, product):
-            rate, cpu_s = run.burst(name, EVENTS)
+            for number in range(_BURSTS):
+                ground.say(f"{name}: {EVENTS} events, burst {number + 1} of {_BURSTS}")
+                product.query("CHECKPOINT")
+                bursts.append(run.burst(f"{name}-{number}", EVENTS))
+        rate, cpu_s = sorted(bursts, key=itemgetter(0))[_BURSTS // 2]
         result = Result({name: rate}, cpu_s, product.complaints())
         ground.spies.statements(name, product)
         return result
