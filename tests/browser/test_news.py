@@ -18,12 +18,13 @@ REOPEN = (
     " WHERE id = ANY(:ids)"
 )
 NEWS = re.compile(r"[?&]news=1")
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(autouse=True)
 def patience():
-    """A list is asked for more seldom where the answer takes long."""
-    expect.set_options(timeout=40_000)
+    """Where an answer takes long, the list is asked for again after 30 s at most."""
+    expect.set_options(timeout=PATIENCE_MS)
     yield
     expect.set_options(timeout=5_000)
 
@@ -46,6 +47,11 @@ def offer(what):
     return re.compile(f"^{what} . show$")
 
 
+def looked(page):
+    """Wait for a look that begins within."""
+    return page.expect_response(NEWS, timeout=PATIENCE_MS)
+
+
 def shown(delivery_id):
     return ids.show(Kind.DELIVERY, delivery_id)
 
@@ -56,6 +62,11 @@ def test_events_come_in_while_one_watches(page, site, log_in, rows):
     log_in(page, site)
     page.goto(site.admin(f"{INSIDE}/events"))
     expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
+    page.evaluate("document.body.dataset.same = '1'")
+    for _ in range(2):
+        with looked(page):
+            pass
+    assert page.evaluate("document.body.dataset.same") == "1", "nothing came"
     site.pipeline.accept(event(id="one"))
     expect(rows).to_have_count(1)
 
@@ -69,7 +80,7 @@ def test_events_come_in_while_one_watches(page, site, log_in, rows):
 
     page.get_by_role("button", name="Pause").click()
     site.pipeline.accept(event(id="four"))
-    with page.expect_response(NEWS):
+    with looked(page):
         page.get_by_role("button", name="Go on").click()
     expect(rows).to_have_count(4)
 
@@ -110,7 +121,7 @@ def test_a_selection_is_never_lost(page, site, log_in, rows, line):
     expect(line).to_be_hidden()
     expect(page.get_by_text("2 selected")).to_be_visible()
     gone = page.locator(f"#{shown(third)}")
-    expect(gone).to_contain_text("no dead letter any more")
+    expect(gone).to_contain_text("not in this list any more")
     expect(page.locator(f"#{shown(second)}")).to_have_count(0)
     ticked = page.locator("tbody input:checked")
     values = ticked.evaluate_all("found => found.map((each) => each.value)")
@@ -144,6 +155,34 @@ def test_what_died_again_is_shown_as_it_is_now(page, site, log_in, rows):
     expect(page.get_by_text("1 selected")).to_be_visible()
 
 
+def test_the_last_row_leaves_what_a_page_without_any_says(page, site, log_in, rows):
+    endpoint_id = site.pipeline.endpoint()
+    dead = die(site, endpoint_id, 2)
+    log_in(page, site)
+    page.goto(site.admin(f"{INSIDE}/dead-letters/deliveries"))
+    expect(rows).to_have_count(2)
+    site.pipeline.do(REOPEN, ids=dead)
+    expect(page.get_by_role("heading", name="No dead letter matches")).to_be_visible()
+
+
+def test_a_row_with_the_focus_is_brought_up_to_date_around_it(page, site, log_in, rows):
+    """And what has the focus, once it has it no longer."""
+    endpoint_id = site.pipeline.endpoint()
+    die(site, endpoint_id)
+    log_in(page, site)
+    page.goto(site.admin(f"{INSIDE}/dead-letters/deliveries"))
+    link = rows.first.get_by_role("link").first
+    link.focus()
+    site.pipeline.do(
+        "UPDATE delivery SET last_status_code = 500, event_type = 'budget.reset'"
+    )
+    expect(rows.first).to_contain_text("HTTP 500")
+    expect(link).to_be_focused()
+    expect(link).not_to_have_text("budget.reset")
+    page.get_by_role("button", name="Pause").focus()
+    expect(link).to_have_text("budget.reset")
+
+
 def test_whoever_scrolled_or_went_on_to_another_page_is_told(
     page, site, log_in, rows, line
 ):
@@ -166,7 +205,7 @@ def test_whoever_scrolled_or_went_on_to_another_page_is_told(
     page.get_by_role("link", name="Next page").click()
     expect(rows.first).to_have_id(shown(old[-49]))
     expect(rows).to_have_count(22)
-    with page.expect_response(NEWS):
+    with looked(page):
         pass
     die(site, endpoint_id)
     expect(line).to_have_text(offer("1 new"))

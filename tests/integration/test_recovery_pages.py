@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from threading import Thread
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -353,6 +353,9 @@ def test_dead_letters_are_found_by_when_they_died(pipeline, browser, endpoint):
     shown = operator.get(f"{path}/deliveries", died="1h").text
     assert all(dlv(each) in shown for each in fresh)
     assert dlv(stale) not in shown
+    (news,) = re.findall(r'data-tail="([^"]+)"', shown)
+    asked = parse_qs(urlsplit(unescape(news)).query)
+    assert set(asked) == {"news", "died_since"}, "an hour later it has the same rows"
     since = f"{datetime.now(UTC) - timedelta(hours=31):%Y-%m-%dT%H:%MZ}"
     assert dlv(stale) in operator.get(f"{path}/deliveries", died_since=since).text
 

@@ -388,6 +388,21 @@ def test_a_person_sees_what_their_role_allows(api, world, visitors, role, tenant
     assert walked["served"] > 3
 
 
+def test_no_name_in_a_query_breaks_a_page(api, world, visitors):
+    """Pages link to themselves with what their query has, whatever it is called."""
+    admin = visitors(Role.ADMIN, None)
+    query = "?" + "&".join(f"{name}=1" for name in _NAMES)
+    looks = [each for each in pages(api.app) if each.method == "GET"]
+    for route in looks:
+        path = route.path(OURS, world[OURS])
+        assert admin.ask(route, path + query).status_code in REACHED, route
+    assert len(looks) > 30
+
+
+#: What functions of Flask's, of Jinja's and of ours call their own arguments.
+_NAMES = ("endpoint", "values", "_method", "_anchor", "_scheme", "_external", "view")
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_portals_visitor_sees_what_the_link_allows(api, world, holders, role):
     found = pages(api.app)

@@ -54,9 +54,8 @@ def groups(tenant_id: str) -> ResponseReturnValue:
         "groups": services().dead_letters.groups(tenant_id, **chosen.filter),
         "chosen": chosen,
     }
-    if news.are_asked():
-        return news.answer("dead_letters/groups.html", **shown)
-    return render_template("dead_letters/groups.html", **shown), chosen.status
+    part = "dead_letters/groups.html"
+    return news.either(part, part, chosen.status, **shown)
 
 
 @blp.get("/tenants/<tenant_id>/dead-letters/deliveries")
@@ -74,10 +73,14 @@ def deliveries(tenant_id: str) -> ResponseReturnValue:
     named = services().dead_letters.endpoints(
         tenant_id, {each.endpoint_id for each in page.items}
     )
-    shown = {"tenant": tenant(), "page": page, "chosen": chosen, "endpoints": named}
-    if news.are_asked():
-        return news.answer("dead_letters/rows.html", **shown)
-    whole = render_template(
-        "dead_letters/deliveries.html", kept=news.live(page), words=words, **shown
+    return news.either(
+        "dead_letters/deliveries.html",
+        "dead_letters/rows.html",
+        chosen.status,
+        tenant=tenant(),
+        page=page,
+        kept=news.live(page),
+        chosen=chosen,
+        endpoints=named,
+        words=words,
     )
-    return whole, chosen.status

@@ -25,31 +25,33 @@ def page(folder: str, found: Narrowed, **shown: Any) -> ResponseReturnValue:
         found: What the query asks for.
         shown: What both are given besides.
     """
-    if are_asked() and found.page is not None:
-        return answer(f"{folder}/rows.html", found=found, **shown)
     # What an end of one's own leaves out stays out.
     kept = None if request.args.get("until") else live(found.page)
-    whole = render_template(f"{folder}/index.html", found=found, kept=kept, **shown)
-    return whole, found.status
+    shown |= {"found": found, "kept": kept}
+    whole, part = f"{folder}/index.html", f"{folder}/rows.html"
+    if found.page is None:
+        return render_template(whole, **shown), found.status
+    return either(whole, part, found.status, **shown)
 
 
-def are_asked() -> bool:
-    """Return whether a page that is open asks, and not somebody for a page."""
-    return ASKED in request.args
-
-
-def answer(template: str, **shown: Any) -> ResponseReturnValue:
-    """Hand out a part of a list, or nothing if the page has it as it is.
+def either(
+    whole: str, part: str, status: HTTPStatus = HTTPStatus.OK, **shown: Any
+) -> ResponseReturnValue:
+    """Show a page with a list, or hand out the list's news if a page asks for them.
 
     Args:
-        template: The part, with all that can change: rows, ways to other pages.
+        whole: The page's template.
+        part: That of all that can change: rows, ways to other pages.
+        status: The page's.
         shown: What the template is given.
     """
-    part = render_template(template, **shown)
-    version = digest(part)
+    if ASKED not in request.args:
+        return render_template(whole, **shown), status
+    text = render_template(part, **shown)
+    version = digest(text)
     if version == request.args.get(VERSION):
         return "", HTTPStatus.NO_CONTENT
-    return render_template("news.html", part=part, version=version)
+    return render_template("news.html", part=text, version=version)
 
 
 def live(page: Page | None) -> str | None:

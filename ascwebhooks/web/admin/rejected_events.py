@@ -78,10 +78,14 @@ def list_of(tenant_id: str | None) -> ResponseReturnValue:
         read=_id,
         cursor=lambda each: ids.show(Kind.REJECTED_EVENT, each.id),
     )
-    shown = {"page": page, "tenant_id": tenant_id, "advice": rejections.advice}
-    if news.are_asked():
-        return news.answer("rejected_events/rows.html", **shown)
-    return render_template("rejected_events/index.html", kept=news.live(page), **shown)
+    return news.either(
+        "rejected_events/index.html",
+        "rejected_events/rows.html",
+        page=page,
+        kept=news.live(page),
+        tenant_id=tenant_id,
+        advice=rejections.advice,
+    )
 
 
 def page_of(

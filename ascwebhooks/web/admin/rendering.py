@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Blueprint, current_app, url_for
+from flask import Blueprint, current_app, request, url_for
 from markupsafe import Markup
 
 from ascwebhooks import __version__
@@ -38,7 +40,16 @@ _DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 def install(blp: Blueprint) -> None:
     """Give the templates of ``blp`` their functions and filters."""
     blp.app_context_processor(_context)
-    for function in (asset, csrf_field, csrf_token, icon, link_to, notices, now):
+    for function in (
+        asset,
+        csrf_field,
+        csrf_token,
+        here_with,
+        icon,
+        link_to,
+        notices,
+        now,
+    ):
         blp.add_app_template_global(function)
     blp.add_app_template_global(access.may, "may")
     for shown in (made_at, moment, show_id, texts.spelled_out, texts.visible, utc_time):
@@ -126,6 +137,28 @@ def link_to(endpoint: str, **values: Any) -> str | None:
     if endpoint not in current_app.view_functions:
         return None
     return url_for(endpoint, **values)
+
+
+def here_with(
+    view: str = "", place: Mapping[str, str] | None = None, **changes: str | None
+) -> str:
+    """Return this page's URL with some of its query's arguments changed.
+
+    What else the query has stays, whatever it is called: none of it becomes a name in
+    Python.
+
+    Args:
+        view: Another page about the same.
+        place: What its path has besides those of this one.
+        changes: By argument; None takes it away.
+    """
+    query = request.args.copy()
+    for name, value in changes.items():
+        query.setlist(name, [] if value is None else [value])
+    parts = {**(request.view_args or {}), **(place or {})}
+    path = url_for(view or str(request.endpoint), **parts)
+    text = urlencode(list(query.items(multi=True)))
+    return f"{path}?{text}" if text else path
 
 
 def csrf_token() -> str:

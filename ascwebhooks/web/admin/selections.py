@@ -88,12 +88,19 @@ class Selection:
         if self.chosen is not None:
             shown = (ids.show(Kind.DELIVERY, each) for each in self.chosen)
             return [(CHOSEN, each) for each in shown]
-        kept = {name: value for name, value in self.query.items() if name not in _AGO}
+        kept = self.query | self.times
+        return [(name, value) for name, value in kept.items() if value is not None]
+
+    @property
+    def times(self) -> dict[str, str | None]:
+        """Of "the last hour" since when, as a query has it; what said so is None.
+
+        A page that asks again with these goes on being about what it showed at first.
+        """
         times = {name: self.filter.get(name) for name in _AGO.values()}
-        kept |= {
+        return dict.fromkeys(_AGO) | {
             name: iso(at) for name, at in times.items() if isinstance(at, datetime)
         }
-        return list(kept.items())
 
 
 def read(given: MultiDict[str, str] | None = None) -> Selection:

@@ -8,7 +8,11 @@
   // On later pages: what had been on the first one when this was opened.
   let before = null;
 
-  const listOf = (root) => root.querySelector("[data-list]");
+  // A list without rows is none: its page says that instead, and has no table.
+  function listOf(root) {
+    const list = root.querySelector("[data-list]");
+    return rowsOf(list).length ? list : null;
+  }
   const rowsOf = (list) => [...(list?.querySelectorAll("tbody > tr[id]") ?? [])];
   const idsOf = (list) => new Set(rowsOf(list).map((row) => row.id));
   const goesOn = (list) => list.querySelector("[rel=next]") !== null;
@@ -39,16 +43,22 @@
       || body.getBoundingClientRect().top < 0 || document.querySelector("dialog[open]") !== null;
   }
 
-  // A row stays the element it is: ticked if it was, and with the focus in its place.
+  // A row stays the element it is: ticked if it was. The cell that has the focus stays,
+  // too, until it has it no longer. Returns whether the row is as it is told now.
   function refresh(row, news) {
     row.classList.remove(GONE);
     row.querySelector(".gone-note")?.remove();
-    if (row.dataset.as === news.dataset.as || row.contains(document.activeElement)) return;
+    if (row.dataset.as === news.dataset.as) return true;
     const chosen = isChosen(row);
-    row.replaceChildren(...news.children);
-    row.dataset.as = news.dataset.as;
+    const held = [...row.cells].findIndex((cell) => cell.contains(document.activeElement));
+    [...news.cloneNode(true).cells].forEach((cell, n) => {
+      if (n !== held) row.cells[n].replaceWith(cell);
+    });
     const box = row.querySelector("input[type=checkbox]");
     if (box) box.checked = chosen;
+    if (held >= 0) return false;
+    row.dataset.as = news.dataset.as;
+    return true;
   }
 
   function mark(row, note) {
@@ -60,7 +70,9 @@
     row.cells[0].append(told);
   }
 
+  // Takes copies: what could not be shown yet is asked of the same answer again.
   function merge(here, news, difference) {
+    let whole = true;
     const body = here.querySelector("tbody");
     const wanted = rowsOf(news);
     const kept = idsOf(news);
@@ -72,19 +84,23 @@
     for (const row of wanted) {
       while (place && !kept.has(place.id)) place = place.nextElementSibling;
       const known = document.getElementById(row.id);
-      if (known) refresh(known, row);
-      else row.classList.toggle("fresh", difference.fresh.includes(row));
-      const next = known ?? row;
+      const next = known ?? row.cloneNode(true);
+      if (known) whole = refresh(known, row) && whole;
+      else next.classList.toggle("fresh", difference.fresh.includes(row));
       if (next === place) place = place.nextElementSibling;
       else body.insertBefore(next, place);
     }
-    replace(here.querySelector("[data-pages]"), news.querySelector("[data-pages]"));
+    whole = replace(here.querySelector("[data-pages]"), news.querySelector("[data-pages]"))
+      && whole;
     document.dispatchEvent(new CustomEvent("news:shown"));
+    return whole;
   }
 
   function replace(part, news) {
-    if (!part || !news || part.contains(document.activeElement)) return;
-    if (part.innerHTML !== news.innerHTML) part.replaceChildren(...news.childNodes);
+    if (!part || !news || part.innerHTML === news.innerHTML) return true;
+    if (part.contains(document.activeElement)) return false;
+    part.replaceChildren(...news.cloneNode(true).childNodes);
+    return true;
   }
 
   function count(fresh) {
@@ -139,10 +155,9 @@
 
   function show(here, difference) {
     const { list, sum } = pending;
-    pending = null;
     offer("");
     replace(document.querySelector("[data-sum]"), sum);
-    merge(here, list, difference);
+    if (merge(here, list, difference)) pending = null;
   }
 
   document.addEventListener("tail:news", (event) => {
@@ -160,7 +175,7 @@
   document.addEventListener("click", (event) => {
     if (event.target.id !== "news") return;
     const here = listOf(document);
-    if (tail().dataset.kept !== "first" || !pending?.list) {
+    if (tail().dataset.kept !== "first" || !here || !pending?.list) {
       const url = new URL(location.href);
       for (const name of ["after", "before"]) url.searchParams.delete(name);
       location.assign(url);
@@ -169,7 +184,8 @@
     const difference = compare(here, pending.list);
     show(here, difference);
     // Whoever came by the keyboard goes on from the first of what came.
-    if (event.detail === 0) difference.fresh[0]?.querySelector("a")?.focus();
+    const first = difference.fresh[0]?.id;
+    if (event.detail === 0 && first) document.getElementById(first).querySelector("a")?.focus();
     here.scrollIntoView({ block: "start", behavior: "instant" });
   });
 })();

@@ -2,9 +2,10 @@
 (() => {
   "use strict";
   const EVERY_MS = 3000;
-  // A look that takes long is asked for less often: it takes no more than a fortieth
-  // of the server's time, however much there is to look through.
+  // A look that takes long is asked for less often: one tab takes no more than a fortieth
+  // of the server's time, until that would leave its page behind for too long.
   const REST = 40;
+  const LONGEST_REST_MS = 30000;
   const MOST_ROWS = 300;
   const MOST_WATCHED = 50;
 
@@ -76,7 +77,7 @@
       } finally {
         going = null;
         const ended = performance.now();
-        next = ended + Math.max(EVERY_MS, REST * (ended - began));
+        next = ended + Math.min(LONGEST_REST_MS, Math.max(EVERY_MS, REST * (ended - began)));
         show();
       }
     }
