@@ -47,7 +47,8 @@ class Signs(NamedTuple):
 
     ``stream_lag`` and ``broker_answers`` are the platform's; ``new_dead`` is of the
     span that is looked at, ``span`` its name.  ``barred_wait`` and ``failing_wait``:
-    whether a delivery waits for one of these endpoints, or may.
+    whether a delivery waits for one of these endpoints, or may.  ``dead`` is how many
+    dead letters there are, of whenever.
     """
 
     due: int | None
@@ -61,6 +62,7 @@ class Signs(NamedTuple):
     broker_answers: bool = True
     barred_wait: bool = True
     failing_wait: bool = True
+    dead: int | None = None
 
 
 def concerns(signs: Signs) -> list[Concern]:
@@ -107,9 +109,9 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             Topic.BREAKERS,
             Level.ACT,
             f"{_many(signs.barred, 'endpoint fails', 'endpoints fail')} every time.",
-            "Their breaker is open: deliveries wait, one at a time finds out."
+            "The breaker is open: deliveries wait, one at a time finds out."
             if signs.barred_wait
-            else "Their breaker is open; nothing waits for them now.",
+            else "The breaker is open; nothing waits there now.",
         )
     if signs.failing:
         yield Concern(
@@ -119,9 +121,10 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             " for a pause.",
             "Deliveries are tried again by their schedule."
             if signs.failing_wait
-            else "Nothing waits for them now.",
+            else "Nothing waits there now.",
         )
-    if signs.new_dead:
+    # Those of a span that were replayed or cancelled since are no concern any more.
+    if signs.new_dead and signs.dead != 0:
         count = _many(signs.new_dead, "delivery", "deliveries")
         yield Concern(
             Topic.DEAD_LETTERS,
@@ -134,7 +137,8 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
             Topic.DISABLED,
             Level.WATCH,
             f"{_many(signs.disabled, 'endpoint is', 'endpoints are')} disabled.",
-            "Nothing is sent there until somebody resumes them.",
+            "Nothing is sent there until somebody resumes "
+            f"{'it' if signs.disabled == 1 else 'them'}.",
         )
 
 

@@ -167,6 +167,7 @@ class Overviews:
             broker_answers=now.broker_answers,
             barred_wait=not is_whole or _any_waits(troubled, waited_for, barred=True),
             failing_wait=not is_whole or _any_waits(troubled, waited_for, barred=False),
+            dead=None if now.dead is None else now.dead.value,
         )
         return Overview(
             span=span,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from ascwebhooks.embedded import ports
 from ascwebhooks.embedded.processes import Program, spawn, stop
@@ -27,8 +27,9 @@ from tests.integration.pipeline import Pipeline
 from tests.waiting import wait_until
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-#: So that no test waits for half a minute to find that something is not there.
-PATIENCE_MS = 10_000
+#: A list whose answer takes long is asked for again after 30 s at most (traffic.js).
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 
 

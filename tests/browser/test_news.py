@@ -18,15 +18,6 @@ REOPEN = (
     " WHERE id = ANY(:ids)"
 )
 NEWS = re.compile(r"[?&]news=1")
-PATIENCE_MS = 60_000
-
-
-@pytest.fixture(autouse=True)
-def patience():
-    """Where an answer takes long, the list is asked for again after 30 s at most."""
-    expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture
@@ -49,7 +40,7 @@ def offer(what):
 
 def looked(page):
     """Wait for a look that begins within."""
-    return page.expect_response(NEWS, timeout=PATIENCE_MS)
+    return page.expect_response(NEWS)
 
 
 def shown(delivery_id):

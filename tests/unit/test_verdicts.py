@@ -40,8 +40,15 @@ def test_each_sign_is_a_concern_of_its_own(signs, topic):
 def test_what_waits_is_spoken_of_only_where_something_does(what):
     (waits,) = concerns(WELL._replace(**{what: 1}))
     (idle,) = concerns(WELL._replace(**{what: 1, f"{what}_wait": False}))
-    assert waits.advice.startswith(("Their breaker is open: del", "Deliveries are"))
-    assert idle.advice.lower().endswith("nothing waits for them now.")
+    assert waits.advice.startswith(("The breaker is open: del", "Deliveries are"))
+    assert idle.advice.lower().endswith("nothing waits there now.")
+
+
+def test_dead_letters_concern_nobody_once_there_are_none():
+    """All that died in the span has been replayed since."""
+    assert topics(new_dead=40, dead=0) == []
+    assert topics(new_dead=40, dead=1) == [Topic.DEAD_LETTERS]
+    assert topics(new_dead=40, dead=None) == [Topic.DEAD_LETTERS], "it is not known"
 
 
 @pytest.mark.parametrize(

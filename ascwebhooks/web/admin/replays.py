@@ -203,6 +203,8 @@ def _shown(tenant_id: str, replay_id: UUID) -> dict[str, Any]:
     if tab not in TABS:
         there_is = ", ".join(filter(None, TABS))
         raise InvalidInput(f"result: {tab[:64]!r} is none of {there_is}.")
+    # First, or a replay could be finished whose list is from before it began.
+    found = services().replays.get(tenant_id, replay_id)
     results = services().replay_results
     fetch: Callable[..., Any] = (
         partial(results.skipped, tenant_id, replay_id)
@@ -214,7 +216,6 @@ def _shown(tenant_id: str, replay_id: UUID) -> dict[str, Any]:
         read=partial(ids.read, Kind.DELIVERY),
         cursor=lambda each: ids.show(Kind.DELIVERY, each.delivery.id),
     )
-    found = services().replays.get(tenant_id, replay_id)
     owners = {each.delivery.endpoint_id for each in page.items}
     wanted = (found.plan.filter or {}).get("endpoint_id")
     return {
