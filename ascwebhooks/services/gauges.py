@@ -85,7 +85,7 @@ class Gauges(Collector):
 
     def _of_stream(self) -> list[Metric]:
         try:
-            values: Sequence[float] = self._stream.lag()
+            values: Sequence[float | None] = self._stream.lag()
         except redis.RedisError as error:
             log.warning("gauges_not_read", part="broker", error=repr(error))
             values = ()
@@ -106,11 +106,18 @@ class Gauges(Collector):
 
 
 def _families(
-    part: str, texts: dict[str, str], values: Sequence[float]
+    part: str, texts: dict[str, str], values: Sequence[float | None]
 ) -> list[Metric]:
     up = _gauge(f"{part}_up", f"Whether the {part} answered.", float(bool(values)))
     found = zip(texts.items(), values, strict=False)
-    return [up, *(_gauge(name, text, value) for (name, text), value in found)]
+    return [
+        up,
+        *(
+            _gauge(name, text, value)
+            for (name, text), value in found
+            if value is not None
+        ),
+    ]
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

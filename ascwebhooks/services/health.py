@@ -181,6 +181,13 @@ class Health:
 
     def _lag(self) -> Finding:
         waiting, unsettled = self._stream.lag()
+        if waiting is None:
+            return Finding(
+                "stream",
+                well=False,
+                detail=f"not all of the {unsettled} events in hand are still on it",
+                mend="let nobody but workers delete from it or trim it.",
+            )
         return Finding(
             "stream",
             well=waiting <= _LAG_LIMIT,

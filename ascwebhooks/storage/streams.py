@@ -109,10 +109,21 @@ class Stream:
         if not self.mine(1):
             self._client.xgroup_delconsumer(self._stream, self._group, self._consumer)
 
-    def lag(self) -> tuple[int, int]:
-        """Return how many entries nobody has read, and how many are unsettled."""
+    def lag(self) -> tuple[int | None, int]:
+        """Return how many entries nobody has read, and how many are unsettled.
+
+        Valkey does not tell the first once an entry was deleted behind one that still
+        stands, as what is postponed does.  Settling deletes, so what is there and not
+        in hand is unread; less than that if others delete or trim what is in hand.
+
+        Returns:
+            The first is None if it cannot be told.
+        """
+        pipe = self._client.pipeline(transaction=True)
+        pipe.xinfo_groups(self._stream)
+        pipe.xlen(self._stream)
         try:
-            groups = self._client.xinfo_groups(self._stream)
+            groups, length = pipe.execute()
         except redis.ResponseError as error:
             if "no such key" not in str(error):
                 raise
@@ -120,8 +131,13 @@ class Stream:
             return 0, 0
         for group in groups:
             if group["name"] in (self._group, self._group.encode()):
-                return int(group.get("lag") or 0), int(group["pending"])
-        return int(self._client.xlen(self._stream)), 0
+                told, in_hand = group.get("lag"), int(group["pending"])
+                return _unread(length, in_hand) if told is None else told, in_hand
+        return length, 0
+
+
+def _unread(length: int, in_hand: int) -> int | None:
+    return length - in_hand if length >= in_hand else None
 
 
 def _entries(answer: Any) -> list[Entry]:
