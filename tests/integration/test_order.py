@@ -90,7 +90,9 @@ def test_one_after_the_other_in_the_order_of_acceptance(pipeline, event):
 
 def test_what_waits_for_a_retry_blocks_those_behind_it(pipeline, event):
     with Sequence() as receiver:
-        endpoint_id = pipeline.endpoint(receiver.url(), ordering="fifo")
+        endpoint_id = pipeline.endpoint(
+            receiver.url(), ordering="fifo", retry_schedule_s=[3600, 3600]
+        )
         receiver.failing = {2: 2}
         accept(pipeline, event, 0, 1, 2, 3, 4)
         turns = pipeline.turns()
@@ -264,7 +266,9 @@ def test_what_died_before_there_was_an_order_gets_a_place_when_it_is_reopened(
 
 def test_ending_an_order_sends_what_waited_at_once(pipeline, event):
     with Sequence() as receiver:
-        endpoint_id = pipeline.endpoint(receiver.url(), ordering="fifo")
+        endpoint_id = pipeline.endpoint(
+            receiver.url(), ordering="fifo", retry_schedule_s=[3600]
+        )
         receiver.failing = {0: 1}
         accept(pipeline, event, *range(20))
         turns = pipeline.turns()
@@ -274,8 +278,7 @@ def test_ending_an_order_sends_what_waited_at_once(pipeline, event):
         pipeline.services.endpoints.change("acme", endpoint_id, {"ordering": "none"})
         turns.take([endpoint_id])
         wait_until(lambda: len(receiver.numbers) == 20, 10, "all but the first")
-
-    assert statuses(pipeline)["event-0"] == "pending"
+        assert statuses(pipeline)["event-0"] == "pending"
 
 
 @pytest.mark.parametrize("ordering", ["fifo", "none"])
