@@ -278,18 +278,19 @@ def test_part_of_a_batch_refused_is_written_once(own_valkey):
 
 
 def test_a_frozen_server_holds_nobody_up(own_valkey):
-    with Publisher(own_valkey.url(), timeout_s=0.3) as publisher:
+    timeout_s = 3.0
+    with Publisher(own_valkey.url(), timeout_s=timeout_s) as publisher:
         os.kill(own_valkey.pid, signal.SIGSTOP)
         try:
             began = time.monotonic()
             publisher.publish_many(event(n) for n in range(100))
             took_s = time.monotonic() - began
-            wait_until(lambda: publisher.stats.last_error, 5, "a timeout")
+            wait_until(lambda: publisher.stats.last_error, 30, "a timeout")
         finally:
             os.kill(own_valkey.pid, signal.SIGCONT)
         assert publisher.flush(10)
 
-    assert took_s < 0.25, "shorter than one timeout: nothing waited for the server"
+    assert took_s < timeout_s, "nothing waited for the server"
     assert set(ids_on_stream(own_valkey.url())) == set(ids(100))
 
 

@@ -249,13 +249,18 @@ LARGE = {
     "too much": {"s": "", "x": [""] * 40_000, "l": [""] * 40_000},
 }
 
+#: JSON that takes about 5 ms to read.
+YARDSTICK = json.dumps([{"n": n, "text": "x" * 20} for n in range(20_000)])
+
 
 @pytest.mark.parametrize("name", LARGE)
 def test_no_filter_holds_the_process_for_long(name, subtests):
     """The library lets nobody else run meanwhile: 50 ms at most, each measured thrice.
 
-    Measured on the machine that the bounds are from; the double is allowed for others.
+    That is on the machine that the bounds are from, where ``YARDSTICK`` takes 5 ms; so
+    machines are measured by it, and the double is allowed.
     """
+    yard_s = min(_took_s(json.loads, YARDSTICK) for _ in range(5))
     for text in SLOW:
         assert len(text) <= filters.MAX_CHARACTERS
         try:
@@ -264,13 +269,13 @@ def test_no_filter_holds_the_process_for_long(name, subtests):
             continue
         with subtests.test(text[:60]):
             large = facts(LARGE[name])
-            took_s = min(_took_s(made, large) for _ in range(3))
-            assert took_s < 0.1
+            took_s = min(_took_s(made.answer, large) for _ in range(3))
+            assert took_s < 20 * yard_s
 
 
-def _took_s(made, event):
+def _took_s(work, given):
     began = time.process_time()
-    made.answer(event)
+    work(given)
     return time.process_time() - began
 
 
