@@ -195,6 +195,14 @@ class Pipeline:
 
         return wait_until(free, 10, "the lease is given back")
 
+    def taken_back(self, turns: Turns) -> None:
+        """Wait until nothing claimed is left to be sent: it is out, or given back."""
+        wait_until(
+            lambda: not any(each.lane.queued for each in turns._all()),
+            10,
+            "what was not sent is taken back",
+        )
+
     def messages(self, queue: str = "deliver.default") -> list[bytes]:
         """Return what waits in one of the broker's queues, as it lies there."""
         return self.redis.lrange(queue, 0, -1)

@@ -18,9 +18,6 @@ from tests.integration import receivers
 from tests.integration.pipeline import NOWHERE
 from tests.waiting import wait_until
 
-#: By then whoever holds an endpoint has looked at its terms again.
-NOTICED_S = 1.0
-
 
 def wait(seconds: float) -> None:
     """Let time pass in which something must not happen."""
@@ -34,12 +31,13 @@ def begun_after(pipeline, event, change) -> int:
     with receivers.Receiver(receivers.gated(gate)) as receiver:
         endpoint_id = pipeline.endpoint(receiver.url())
         pipeline.accept(*(event(id=str(each)) for each in range(200)))
-        pipeline.turns().take([endpoint_id])
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
         wait_until(lambda: len(receiver.requests) == 4, 10, "four are out")
         change(endpoint_id)
-        wait(NOTICED_S)
+        pipeline.taken_back(turns)
         gate.release(1000)
-        wait(NOTICED_S)
+        wait_until(lambda: not turns._all(), 10, "its holder is through with it")
         return len(receiver.requests) - 4
 
 

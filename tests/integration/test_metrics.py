@@ -129,9 +129,16 @@ def test_failures_are_counted_as_retried_or_dead_lettered(pipeline, scrape, even
         turns = pipeline.turns()
         turns.take([row.id for row in pipeline.rows("SELECT id FROM endpoint")])
         pipeline.idle(last)
-        counted = "ascwebhooks_attempts_total/http_status"
-        wait_until(lambda: scrape().get(counted) == 2, 10, "both are counted")
+        ended = ("retried", "dead_lettered")
+        wait_until(
+            lambda: all(
+                scrape().get(f"ascwebhooks_deliveries_total/{each}") for each in ended
+            ),
+            10,
+            "both are counted",
+        )
     found = scrape()
+    assert found["ascwebhooks_attempts_total/http_status"] == 2
     assert found["ascwebhooks_deliveries_total/retried"] == 1
     assert found["ascwebhooks_deliveries_total/dead_lettered"] == 1
     assert found["ascwebhooks_deliveries_total/delivered"] == 0

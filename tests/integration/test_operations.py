@@ -591,11 +591,13 @@ def test_a_tenant_deleted_in_mid_flight(pipeline):
         endpoint_id = pipeline.endpoint(receiver.url(), max_in_flight=2)
         pipeline.endpoint(event_types=[DEAD])  # ended after the others
         pipeline.accept(*(event(id=str(number)) for number in range(12)))
-        pipeline.turns().take([endpoint_id])
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
         wait_until(lambda: len(receiver.requests) == 2, 10, "two are out")
         pipeline.services.tenants.delete(TENANT)
         gate.release()
         until_attempts(pipeline, 1)
+        pipeline.taken_back(turns)
         gate.release(12)
         pipeline.idle(endpoint_id)
 

@@ -140,7 +140,8 @@ def test_whoever_holds_the_lease_stops_sending(pipeline, regions):
     with receivers.Receiver(receivers.gated(gate)) as receiver:
         endpoint_id = pipeline.endpoint(receiver.url(), max_in_flight=1)
         pipeline.accept(*(event(id=str(number)) for number in range(10)))
-        pipeline.turns().take([endpoint_id])
+        turns = pipeline.turns()
+        turns.take([endpoint_id])
         wait_until(lambda: receiver.requests, 10, "one is out")
         regions(EU)
         # As if a batch were left: what is claimed may still be pending.
@@ -150,6 +151,7 @@ def test_whoever_holds_the_lease_stops_sending(pipeline, regions):
         )
         gate.release()
         wait_until(lambda: pipeline.rows("SELECT FROM attempt"), 10, "recorded")
+        pipeline.taken_back(turns)
         gate.release(20)
         box = pipeline.idle(endpoint_id)
 

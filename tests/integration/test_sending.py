@@ -372,13 +372,10 @@ def test_a_broken_503_still_says_when_to_come_back(sender):
     ],
 )
 def test_the_deadline_holds(sender, script):
-    started = time.monotonic()
-    outcome = send_to(sender, script, timeout_s=0.6)
-    took_s = time.monotonic() - started
+    outcome = send_to(sender, script, timeout_s=1.5)
 
     assert outcome.error is ErrorClass.TIMEOUT
-    assert 0.55 < outcome.timings.total_ms / 1000 < 1.2
-    assert took_s < 2
+    assert 1.45 < outcome.timings.total_ms / 1000 < 3, "once, not once for each part"
 
 
 def test_a_stalled_handshake_is_a_timeout(sender):
@@ -797,7 +794,7 @@ def test_stop_aborts_what_does_not_end():
         started = time.monotonic()
         sender.stop(0.2)
 
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < IN_TIME_S / 2, "it waits for neither"
         assert out.outcome().error is ErrorClass.INTERNAL
         assert unresolved.outcome().error is ErrorClass.INTERNAL
         assert sender.drain(lane) == [queued]

@@ -254,7 +254,7 @@ def test_a_receiver_that_never_answers_is_a_timeout(pipeline):
     assert (row.status, row.last_error) == ("pending", "timeout")
     assert row.last_status_code is None
     (attempt,) = pipeline.attempts(delivery_id)
-    assert 1_000 <= attempt.total_ms < 2_000
+    assert 1_000 <= attempt.total_ms < 5_000, "not only after the usual timeout"
     assert pipeline.mailbox(endpoint_id).slow, "it belongs with the slow ones now"
 
 
@@ -315,7 +315,7 @@ def test_no_transaction_is_open_while_a_request_is_out(pipeline):
                 " AND backend_type = 'client backend'"
             )
 
-        wait_until(lambda: open_transactions() == 0, 2, "no transaction is open")
+        wait_until(lambda: open_transactions() == 0, 10, "no transaction is open")
         assert pipeline.mailbox(endpoint_id).lease_token is not None
         assert pipeline.delivery(delivery_id).attempt_count == 0, "it is still out"
         gate.release()
@@ -640,8 +640,15 @@ def test_stopping_gives_back_what_was_not_sent_and_records_what_was(pipeline, ev
         turns = pipeline.turns()
         turns.take([endpoint_id])
         wait_until(lambda: receiver.in_flight == 2, 10, "two are out")
-        threading.Timer(0.2, gate.release, [50]).start()
+
+        def let_them_end() -> None:
+            pipeline.taken_back(turns)
+            gate.release(50)
+
+        ending = threading.Thread(target=let_them_end)
+        ending.start()
         turns.stop(10)
+        ending.join(10)
 
         sent = len(receiver.requests)
     assert pipeline.one("SELECT count(*) FROM attempt") == sent < 10
