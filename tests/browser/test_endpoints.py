@@ -10,6 +10,24 @@ from ascwebhooks.embedded.receiver import Failure, Receiver
 from tests.waiting import wait_until
 
 
+def test_what_is_typed_before_the_page_listens_is_checked_too(page, site, log_in):
+    """On a slow line the form is there before what makes it answer."""
+    log_in(page, site)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/htmx.min.js*", hold)
+    with page.expect_request("**/htmx.min.js*"):
+        page.goto(site.admin("/tenants/acme/new/endpoint"), wait_until="commit")
+    page.get_by_label("URL").fill("https://10.0.0.1/")
+    expect(page.get_by_text("deliveries may not reach")).to_have_count(0)
+    (script,) = held
+    script.continue_()
+    expect(page.get_by_text("deliveries may not reach")).to_be_visible()
+
+
 def test_from_nothing_to_the_answer_of_a_test_event(page, site, log_in, event):
     """Create with the live checks, take the secret, send a test, read the answer."""
     pipeline = site.pipeline

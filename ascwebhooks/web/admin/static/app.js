@@ -117,5 +117,9 @@
     if (history.length > 1) {
       for (const button of document.querySelectorAll("[data-back]")) button.hidden = false;
     }
+    // What was typed before anything listened is looked at, too.
+    for (const field of document.querySelectorAll("input[hx-post], textarea[hx-post]")) {
+      if (field.value !== field.defaultValue) field.dispatchEvent(new Event("change"));
+    }
   });
 })();
