@@ -46,7 +46,7 @@ class Bar:
         """Return the bar in words."""
         sign = "≥" if self.least else "≤"
         return (
-            f"{sign} {self.bound:g} of {self.of}"
+            f"{sign} {self.bound:g} of {_NAMES.get(self.of, self.of)}"
             if self.of
             else f"{sign} {self.bound:,g}"
         )
@@ -61,7 +61,7 @@ class Bar:
 
 
 BARS = (
-    Bar("hot", 0.12, True, "limit"),
+    Bar("hot", 0.12, True, "limit_beside_hot"),
     Bar("hot", 4_000, True),
     Bar("spread", 0.6, True, "hot"),
     Bar("latency_50_p50_ms", 15, False),
@@ -73,6 +73,7 @@ BARS = (
 _NAMES = {
     "limit": "limit: bare libcurl loop",
     "limit_sender": "limit: our sender",
+    "limit_beside_hot": "limit beside hot",
     "hot": "hot: 1 endpoint",
     "spread": "spread: 1,000 endpoints",
     "lists_slowest_p95_ms": "lists: slowest page p95",
@@ -89,7 +90,7 @@ def show(console: Console, results: Mapping[str, Result]) -> bool:
     table = Table(title="Speed", title_justify="left")
     table.add_column("figure")
     table.add_column("measured", justify="right")
-    table.add_column("bar")
+    table.add_column("bar", no_wrap=True)
     table.add_column("")
     for name, value in figures.items():
         bars = [bar for bar in BARS if bar.figure == name]
