@@ -48,7 +48,8 @@ class Signs(NamedTuple):
     ``stream_lag`` and ``broker_answers`` are the platform's; ``new_dead`` is of the
     span that is looked at, ``span`` its name.  ``barred_wait`` and ``failing_wait``:
     whether a delivery waits for one of these endpoints, or may.  ``dead`` is how many
-    dead letters there are, of whenever.
+    dead letters there are, of whenever.  ``lag_is_known``: whether Valkey, which
+    answers, can tell the lag.
     """
 
     due: int | None
@@ -63,6 +64,7 @@ class Signs(NamedTuple):
     barred_wait: bool = True
     failing_wait: bool = True
     dead: int | None = None
+    lag_is_known: bool = True
 
 
 def concerns(signs: Signs) -> list[Concern]:
@@ -85,6 +87,13 @@ def _ours(signs: Signs) -> Iterator[Concern]:
             Level.ACT,
             f"{signs.stream_lag:,} events wait on the stream.",
             "Start another worker with --ingest.",
+        )
+    if not signs.lag_is_known:
+        yield Concern(
+            Topic.STREAM,
+            Level.ACT,
+            "How much waits on the stream cannot be told.",
+            "Somebody deletes from it or trims it. Settings and health says more.",
         )
     if signs.due is None:
         yield Concern(
@@ -126,11 +135,14 @@ def _theirs(signs: Signs) -> Iterator[Concern]:
     # Those of a span that were replayed or cancelled since are no concern any more.
     if signs.new_dead and signs.dead != 0:
         count = _many(signs.new_dead, "delivery", "deliveries")
+        left = signs.new_dead if signs.dead is None else signs.dead
         yield Concern(
             Topic.DEAD_LETTERS,
             Level.WATCH,
             f"{count} became dead letters in the last {signs.span}.",
-            "Once the receiver is well, replay them.",
+            "Once the receiver is well, replay them."
+            if left >= signs.new_dead
+            else f"{_many(left, 'of any time is', 'of any time are')} left.",
         )
     if signs.disabled:
         yield Concern(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ascwebhooks.domain import ids
+from ascwebhooks.domain.verdicts import LAGGING
 from ascwebhooks.errors import AscWebhooksError
 from ascwebhooks.services.sealing import PLATFORM, SECRETS, Sealing
 from ascwebhooks.storage import migrate, partitions
@@ -18,7 +19,7 @@ from ascwebhooks.storage.streams import Stream
 from ascwebhooks.storage.unit_of_work import UnitOfWork
 
 _CLOCK_TOLERANCE = timedelta(seconds=2)
-_LAG_LIMIT = 10_000
+_BACKLOG = 10_000
 _LOW_PARTITIONS = 2
 
 
@@ -190,7 +191,7 @@ class Health:
             )
         return Finding(
             "stream",
-            well=waiting <= _LAG_LIMIT,
+            well=waiting <= LAGGING,
             detail=f"{waiting} events not read yet, {unsettled} in hand",
             mend="start another 'ascwebhooks worker --ingest'.",
         )
@@ -200,7 +201,7 @@ class Health:
             due = uow.mailboxes.due(ids.window(datetime.now(UTC), self._retention))
         return Finding(
             "mailboxes",
-            well=len(due) <= _LAG_LIMIT,
+            well=len(due) <= _BACKLOG,
             detail=f"{len(due)} with something due that nobody serves now",
             mend="start another 'ascwebhooks worker --deliver'.",
         )

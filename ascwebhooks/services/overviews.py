@@ -83,6 +83,7 @@ class _Now(NamedTuple):
     dead: Count | None = None
     stream_lag: int | None = None
     broker_answers: bool = True
+    lag_is_known: bool = True
 
 
 class Overviews:
@@ -167,7 +168,8 @@ class Overviews:
             broker_answers=now.broker_answers,
             barred_wait=not is_whole or _any_waits(troubled, waited_for, barred=True),
             failing_wait=not is_whole or _any_waits(troubled, waited_for, barred=False),
-            dead=None if now.dead is None else now.dead.value,
+            dead=now.dead.value if now.dead and now.dead.is_exact else None,
+            lag_is_known=now.lag_is_known,
         )
         return Overview(
             span=span,
@@ -192,12 +194,14 @@ class Overviews:
             return Count(int(read[name]), is_exact=True) if name in read else None
 
         lag = read.get("stream_lag")
+        answers = bool(read.get("broker_up"))
         return _Now(
             due=count("due_deliveries"),
             oldest_due_s=read.get("oldest_due_seconds") or None,
             dead=count("dead_letters"),
             stream_lag=None if lag is None else int(lag),
-            broker_answers=bool(read.get("broker_up")),
+            broker_answers=answers,
+            lag_is_known=lag is not None or not answers,
         )
 
     def _counted(self, tenant_id: str) -> _Now:

@@ -265,6 +265,25 @@ def test_groups_of_dead_letters_count_on(page, site, log_in, rows):
     expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
 
 
+def test_rows_change_places_when_nobody_is_about_to_press_one(page, site, log_in, rows):
+    """The most come first; until then each counts on where it is."""
+    endpoint_id = site.pipeline.endpoint()
+    die(site, endpoint_id, 3)
+    die(site, endpoint_id, 2, reason="gone")
+    log_in(page, site)
+    page.goto(site.admin(f"{INSIDE}/dead-letters"))
+    second = page.get_by_role("link", name="Replay 2 to")
+    second.focus()
+    row = rows.last.get_attribute("id")
+    die(site, endpoint_id, 2, reason="gone")
+    expect(rows.last.get_by_role("cell").nth(2)).to_have_text("4")
+    expect(second).to_be_focused()
+    assert rows.last.get_attribute("id") == row
+    page.get_by_role("button", name="Pause").focus()
+    expect(rows.first).to_have_id(row)
+    expect(page.get_by_role("link", name="Replay 4 to")).to_be_visible()
+
+
 @pytest.mark.parametrize("path", [f"{INSIDE}/rejected-events", "/rejected-events"])
 def test_rejected_events_come_in(page, site, log_in, rows, path):
     log_in(page, site)

@@ -356,6 +356,12 @@ def test_dead_letters_are_found_by_when_they_died(pipeline, browser, endpoint):
     (news,) = re.findall(r'data-tail="([^"]+)"', shown)
     asked = parse_qs(urlsplit(unescape(news)).query)
     assert set(asked) == {"news", "died_since"}, "an hour later it has the same rows"
+    (replay,) = re.findall(r'href="([^"]+)"[^>]*>Replay all of this filter', shown)
+    meant = parse_qs(urlsplit(unescape(replay)).query)
+    assert meant == {"died_since": asked["died_since"]}
+    wrong = operator.get(f"{path}/deliveries", died="2h").text
+    (news,) = re.findall(r'data-tail="([^"]+)"', wrong)
+    assert "died=2h" in news, "that it was left out is said again"
     since = f"{datetime.now(UTC) - timedelta(hours=31):%Y-%m-%dT%H:%MZ}"
     assert dlv(stale) in operator.get(f"{path}/deliveries", died_since=since).text
 

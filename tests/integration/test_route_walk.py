@@ -22,6 +22,7 @@ from ascwebhooks.domain.keys import ALLOWED, Permission, Role
 from ascwebhooks.domain.people import ROLES, Grant
 from ascwebhooks.web import access as api_access
 from ascwebhooks.web.admin import access as page_access
+from ascwebhooks.web.admin import rendering
 from tests.integration.traffic import signal
 
 OURS, FOREIGN = "acme", "globex"
@@ -397,6 +398,14 @@ def test_no_name_in_a_query_breaks_a_page(api, world, visitors):
         path = route.path(OURS, world[OURS])
         assert admin.ask(route, path + query).status_code in REACHED, route
     assert len(looks) > 30
+
+
+def test_a_page_leads_to_itself_with_all_that_its_query_has(api):
+    query = "view=1&place=2&endpoint=3&_method=4&type=a&type=b&after=5"
+    with api.app.test_request_context(f"/admin/tenants/acme/events?{query}"):
+        here = rendering.here_with(after=None, before="6")
+    kept = query.removesuffix("&after=5")
+    assert here == f"/admin/tenants/acme/events?{kept}&before=6"
 
 
 #: What functions of Flask's, of Jinja's and of ours call their own arguments.

@@ -24,6 +24,7 @@ def test_nothing_is_said_when_all_is_well():
     [
         pytest.param({"broker_answers": False}, Topic.BROKER, id="no broker"),
         pytest.param({"stream_lag": LAGGING + 1}, Topic.STREAM, id="a long stream"),
+        pytest.param({"lag_is_known": False}, Topic.STREAM, id="a lag nobody knows"),
         pytest.param({"oldest_due_s": STALE_S + 1}, Topic.BACKLOG, id="late"),
         pytest.param({"due": None}, Topic.BACKLOG, id="not counted"),
         pytest.param({"barred": 1}, Topic.BREAKERS, id="an open breaker"),
@@ -49,6 +50,20 @@ def test_dead_letters_concern_nobody_once_there_are_none():
     assert topics(new_dead=40, dead=0) == []
     assert topics(new_dead=40, dead=1) == [Topic.DEAD_LETTERS]
     assert topics(new_dead=40, dead=None) == [Topic.DEAD_LETTERS], "it is not known"
+
+
+@pytest.mark.parametrize(
+    ("dead", "advice"),
+    [
+        (None, "Once the receiver is well, replay them."),
+        (41, "Once the receiver is well, replay them."),
+        (1, "1 of any time is left."),
+        (39, "39 of any time are left."),
+    ],
+)
+def test_it_is_said_how_many_are_left_once_some_were_replayed(dead, advice):
+    (concern,) = concerns(WELL._replace(new_dead=40, dead=dead))
+    assert concern.advice == advice
 
 
 @pytest.mark.parametrize(

@@ -88,19 +88,24 @@ class Selection:
         if self.chosen is not None:
             shown = (ids.show(Kind.DELIVERY, each) for each in self.chosen)
             return [(CHOSEN, each) for each in shown]
-        kept = self.query | self.times
-        return [(name, value) for name, value in kept.items() if value is not None]
+        return list(self.pinned.items())
 
     @property
-    def times(self) -> dict[str, str | None]:
-        """Of "the last hour" since when, as a query has it; what said so is None.
-
-        A page that asks again with these goes on being about what it showed at first.
-        """
+    def pinned(self) -> dict[str, str]:
+        """The query, of "the last hour" since when: an hour later it is the same."""
+        kept = {name: value for name, value in self.query.items() if name not in _AGO}
         times = {name: self.filter.get(name) for name in _AGO.values()}
-        return dict.fromkeys(_AGO) | {
+        return kept | {
             name: iso(at) for name, at in times.items() if isinstance(at, datetime)
         }
+
+    @property
+    def pinning(self) -> dict[str, str | None]:
+        """What changes in this page's query to pin it; None is taken away.
+
+        Nothing where something could not be read: that has to be said again.
+        """
+        return {} if self.errors else {**dict.fromkeys(_AGO), **self.pinned}
 
 
 def read(given: MultiDict[str, str] | None = None) -> Selection:

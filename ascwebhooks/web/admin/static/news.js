@@ -49,16 +49,31 @@
     row.classList.remove(GONE);
     row.querySelector(".gone-note")?.remove();
     if (row.dataset.as === news.dataset.as) return true;
-    const chosen = isChosen(row);
     const held = [...row.cells].findIndex((cell) => cell.contains(document.activeElement));
+    if (held >= 0 && row.dataset.around === news.dataset.as) return false;
+    const chosen = isChosen(row);
     [...news.cloneNode(true).cells].forEach((cell, n) => {
       if (n !== held) row.cells[n].replaceWith(cell);
     });
     const box = row.querySelector("input[type=checkbox]");
     if (box) box.checked = chosen;
-    if (held >= 0) return false;
-    row.dataset.as = news.dataset.as;
-    return true;
+    row.dataset[held < 0 ? "as" : "around"] = news.dataset.as;
+    return held < 0;
+  }
+
+  // Rows where they are, with what they say now. Returns whether that is all of the news.
+  function refreshInPlace(here, news) {
+    const [shown, wanted] = [rowsOf(here), rowsOf(news)];
+    let whole = shown.length === wanted.length && shown.every((row, n) => row.id === wanted[n].id);
+    for (const row of wanted) {
+      const known = document.getElementById(row.id);
+      if (known) whole = refresh(known, row) && whole;
+    }
+    return replacePages(here, news) && whole;
+  }
+
+  function replacePages(here, news) {
+    return replace(here.querySelector("[data-pages]"), news.querySelector("[data-pages]"));
   }
 
   function mark(row, note) {
@@ -90,10 +105,7 @@
       if (next === place) place = place.nextElementSibling;
       else body.insertBefore(next, place);
     }
-    whole = replace(here.querySelector("[data-pages]"), news.querySelector("[data-pages]"))
-      && whole;
-    document.dispatchEvent(new CustomEvent("news:shown"));
-    return whole;
+    return replacePages(here, news) && whole;
   }
 
   function replace(part, news) {
@@ -148,16 +160,21 @@
     if (!here || !news) return startAnew();
     const difference = compare(here, news);
     const { fresh, gone } = difference;
-    if ((fresh.length || gone.length) && isAtWork(here)) return offerDifference(difference);
-    show(here, difference);
+    const atWork = isAtWork(here);
+    if ((fresh.length || gone.length) && atWork) return offerDifference(difference);
+    // Nor does a row change places with another under whoever is about to press it.
+    show(here, difference, atWork || here.querySelector("tbody").matches(":hover"));
     if (fresh.length) say(count(fresh.length));
   }
 
-  function show(here, difference) {
+  function show(here, difference, inPlace = false) {
     const { list, sum } = pending;
     offer("");
     replace(document.querySelector("[data-sum]"), sum);
-    if (merge(here, list, difference)) pending = null;
+    const whole = inPlace && !difference.fresh.length && !difference.gone.length
+      ? refreshInPlace(here, list) : merge(here, list, difference);
+    if (whole) pending = null;
+    document.dispatchEvent(new CustomEvent("news:shown"));
   }
 
   document.addEventListener("tail:news", (event) => {
