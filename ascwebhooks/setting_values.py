@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import re
+import ssl
 from typing import Any
 
 import marshmallow as ma
@@ -70,7 +71,30 @@ class Targets(ma.fields.Field[tuple[str, ...]]):
     """``name=host:port``, separated by commas."""
 
     def _deserialize(self, value: str, *_: Any, **__: Any) -> tuple[str, ...]:
-        return tuple(each.strip() for each in value.split(","))
+        targets = tuple(each.strip() for each in value.split(","))
+        for each in targets:
+            if not re.fullmatch(r"[^\s=]+=[^\s:=]+:\d+", each):
+                raise ma.ValidationError(
+                    f"{each!r}: give targets such as ingest=127.0.0.1:9101, separated"
+                    " by commas."
+                )
+        return targets
+
+
+def authorities(path: str) -> str:
+    """Return the path of a file of certificate authorities.
+
+    Raises:
+        ValidationError: If it holds none that can be read: libcurl would say so of
+            each request, as if receivers were to blame.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise ma.ValidationError(
+            f"{path}: {error.strerror or error}; give a file of PEM certificates."
+        ) from error
+    return path
 
 
 class Origins(ma.fields.Field[tuple[str, ...]]):

@@ -26,6 +26,7 @@ from ascwebhooks.setting_values import (
     Networks,
     Origins,
     Targets,
+    authorities,
     count,
     url,
 )
@@ -34,7 +35,13 @@ PREFIX = "ASCWEBHOOKS_"
 RUNTIME_FILE = "runtime.env"
 KEY_RING_FILE = "encryption.keys"
 SECRET_SETTINGS = frozenset(
-    {"ENCRYPTION_KEYS", "DATABASE_URL", "REDIS_URL", "OIDC_CLIENT_SECRET"}
+    {
+        "ENCRYPTION_KEYS",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "OIDC_CLIENT_SECRET",
+        "TRACES_ENDPOINT",
+    }
 )
 
 _MASK = "***"
@@ -228,6 +235,7 @@ def dump(settings: Settings, *, show_secrets: bool) -> dict[str, Any]:
         )
         for name in ("DATABASE_URL", "REDIS_URL"):
             values[name] = _mask_password(getattr(settings, name.lower()))
+        values["TRACES_ENDPOINT"] = _mask_all(settings.traces_endpoint)
         if settings.oidc_client_secret is not None:
             values["OIDC_CLIENT_SECRET"] = _MASK
     return values
@@ -239,6 +247,13 @@ def _mask_password(url: str | None) -> str | None:
     # A password may hold '/', and libpq takes one as a parameter too.
     masked = re.sub(r"(?<=://)([^:@]*):(.*)@", r"\1:***@", url)
     return re.sub(r"(?i)([?&](?:ssl)?password=)[^&#]*", r"\1***", masked)
+
+
+def _mask_all(url: str | None) -> str | None:
+    """Mask all of a URL that may be a token: whoever is told, and the query."""
+    if url is None:
+        return None
+    return re.sub(r"\?.*", f"?{_MASK}", re.sub(r"(?<=://).*@", f"{_MASK}@", url))
 
 
 def _runtime(home: Path) -> dict[str, str]:
@@ -283,7 +298,7 @@ class _SettingsSchema(ma.Schema):
     )
     allowed_networks = Networks()
     allow_http = ma.fields.Boolean()
-    ca_file = ma.fields.String()
+    ca_file = ma.fields.Function(deserialize=authorities)
     mappings_dir = ma.fields.Function(deserialize=Path)
     stream = ma.fields.String()
     stream_group = ma.fields.String()

@@ -40,6 +40,7 @@ from ascwebhooks.tasks.app import (
 )
 
 _INSPECT_S = 1.0
+_KEY_CONNECTIONS = 2
 
 
 class Foundations:
@@ -62,7 +63,19 @@ class Foundations:
         """The pool of connections."""
         return make_engine(
             self.settings.require_database_url(),
-            pool_size=self.settings.deliver_threads + 4,
+            # Telling notices accepts events beside its own transaction.
+            pool_size=2 * self.settings.deliver_threads + 4,
+        )
+
+    @cached_property
+    def key_engine(self) -> Engine:
+        """A pool for data keys alone.
+
+        Whoever needs a key may hold a connection already: were it to wait for another
+        one of the same pool, threads enough would wait for each other.
+        """
+        return make_engine(
+            self.settings.require_database_url(), pool_size=_KEY_CONNECTIONS
         )
 
     @cached_property
@@ -137,7 +150,9 @@ class Foundations:
     @cached_property
     def sealing(self) -> Sealing:
         """What seals and opens."""
-        return Sealing(self.aside, self.ring, os.urandom)
+        return Sealing(
+            partial(UnitOfWork, make_sessions(self.key_engine)), self.ring, os.urandom
+        )
 
     @cached_property
     def broker(self) -> redis.Redis:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from urllib.parse import urlsplit
@@ -281,12 +282,15 @@ class Parts(Triggering):
             walking=Walking(uow, ring=self.rings.ring, retention=retention),
             make_ingestion=self.ingestion,
             make_turns=self.turns,
-            close=partial(_close, self.rings, self.engine, self.tracing),
+            close=partial(
+                _close, self.rings, (self.engine, self.key_engine), self.tracing
+            ),
         )
 
 
-def _close(rings: Rings, engine: Engine, tracing: Tracing | None) -> None:
+def _close(rings: Rings, engines: Sequence[Engine], tracing: Tracing | None) -> None:
     rings.close(2.0)
     if tracing is not None:
         tracing.close()
-    engine.dispose()
+    for engine in engines:
+        engine.dispose()

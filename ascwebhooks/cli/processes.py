@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -36,13 +37,15 @@ def worker(
     if slow and not deliver:
         raise click.UsageError("--slow goes with --deliver.")
     settings = tools.settings
+    if threads is not None:
+        settings = replace(settings, deliver_threads=threads)
     duties = Duties(
         ingest=ingest,
         deliver=deliver,
         slow=slow,
         maintenance=maintenance,
         region=region or settings.region,
-        threads=threads or settings.deliver_threads,
+        threads=settings.deliver_threads,
     )
     sys.exit(tools.run_worker(settings, duties, name))
 

@@ -22,6 +22,9 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 
 MAINTENANCE_QUEUE = "maintenance"
+#: Nobody takes from the maintenance queue while so much waits in it: a second brings
+#: fewer than ten, and all of it is asked for again.
+CROWDED = 500
 #: A ring that nobody took in this time is worth nothing: the sweeper rang again.
 RING_EXPIRES_S = 30
 _WALK = "ascwebhooks.tasks.maintenance.walk_replays"
@@ -40,6 +43,19 @@ class App(Celery):
 
     services: Services
     turns: Turns
+
+    def is_crowded(self) -> bool:
+        """Return whether so much waits for maintenance that nobody can be there.
+
+        A message that has expired is thrown away by whoever takes it, and by nobody
+        else: asked for each second and never done, it would fill the broker.
+
+        Raises:
+            OperationalError: If the broker is away.
+        """
+        with self.connection_or_acquire() as connection:
+            length: int = connection.default_channel.client.llen(MAINTENANCE_QUEUE)
+        return length >= CROWDED
 
 
 class ServiceTask(Task):  # type: ignore[type-arg]
@@ -109,7 +125,7 @@ def make_celery(redis_url: str) -> App:
         worker_consumer=f"{QuickConsumer.__module__}:{QuickConsumer.__name__}",
         worker_enable_remote_control=True,
         timezone="UTC",
-        beat_scheduler="celery.beat:Scheduler",
+        beat_scheduler="ascwebhooks.tasks.beat:Ticks",
         beat_max_loop_interval=1,
         beat_schedule=_schedule(),
     )
@@ -201,6 +217,8 @@ def _bell(app: App, name: str) -> Callable[[], None]:
 
     def publish() -> None:
         try:
+            if app.is_crowded():
+                return
             app.send_task(
                 name, queue=MAINTENANCE_QUEUE, expires=RING_EXPIRES_S, retry=False
             )

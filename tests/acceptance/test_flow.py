@@ -31,7 +31,7 @@ PROCESSES = ("ingest", "deliver", "deliver-2", "slow", "slow-2", "maintenance", 
 
 
 class Unreliable(Receiver):
-    """Fails fifteen of a thousand requests, at random."""
+    """Fails eight of a thousand requests, at random."""
 
     def __init__(self) -> None:
         self.sequences: dict[str, list[int]] = defaultdict(list)
@@ -48,7 +48,7 @@ class Unreliable(Receiver):
 
     def _told_to_fail(self) -> int | None:
         with self._noting:
-            return 500 if self._random.random() < 0.015 else None
+            return 500 if self._random.random() < 0.008 else None
 
 
 def numbered(number: int, kind: str = "order.kept") -> bytes:

@@ -20,6 +20,8 @@ from tests.waiting import wait_until
 
 NESTED = "[" * 200 + "]" * 200
 ACME, NOBODY = "acme", None
+#: More than a process has connections.
+THREADS = 24
 
 #: What the gateway sent, the code it is rejected with, and whose row it is.
 BAD = {
@@ -478,3 +480,20 @@ def test_without_a_database_it_says_so(make_pipeline, event):
 
     with pytest.raises(Unavailable):
         away.services.acceptance.accept([event()], via="stream")
+
+
+def test_threads_that_all_need_a_new_key_do_not_wait_for_each_other(pipeline, event):
+    """Each holds a connection already, and there is none left."""
+    tenants = [f"tenant-{number}" for number in range(THREADS)]
+    for each in tenants:
+        pipeline.services.tenants.create(each)
+    assert pipeline.engine.pool.size() < THREADS
+    together = threading.Barrier(THREADS)
+
+    def accept(tenant_id):
+        together.wait(10)
+        return pipeline.accept(event(tenantid=tenant_id), via="http")
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for (verdict,) in threads.map(accept, tenants):
+            assert isinstance(verdict, Accepted), verdict

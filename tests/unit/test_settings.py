@@ -9,6 +9,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import certifi
 import pytest
 
 from ascwebhooks import settings
@@ -62,6 +63,9 @@ def read(tmp_path: Path):
         ("OIDC_ROLES", "ops=operator@", "GROUP=ROLE@TENANT"),
         ("OIDC_ROLES", "=admin", "GROUP=ROLE"),
         ("OIDC_ROLES", "admins=admin,", "GROUP=ROLE"),
+        ("CA_FILE", "/nowhere/ca.pem", "/nowhere/ca.pem: No such file"),
+        ("CA_FILE", __file__, "PEM certificates"),
+        ("METRICS_TARGETS", "ingest", "ingest=127.0.0.1:9101"),
         ("LOG_LEVEL", "LOUD", "INFO"),
         ("LOG_FORMAT", "xml", "json"),
     ],
@@ -171,6 +175,26 @@ def test_passwords_are_masked(url, shown):
 def test_no_spelling_of_a_url_shows_its_password(url):
     shown = settings.dump(Settings(database_url=url), show_secrets=False)
     assert "hunter2" not in json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hunter2@c.example.com/v1", "https://***@c.example.com/v1"),
+        ("https://u:hunter2@c.example.com/v1", "https://***@c.example.com/v1"),
+        ("https://c.example.com/v1?key=hunter2", "https://c.example.com/v1?***"),
+        ("https://c.example.com/v1/traces", "https://c.example.com/v1/traces"),
+    ],
+)
+def test_a_collectors_token_is_masked(read, url, shown):
+    """OpenTelemetry's own variable brings it, too."""
+    found = read(TRACES_ENDPOINT=url)
+    assert settings.dump(found, show_secrets=False)["TRACES_ENDPOINT"] == shown
+    assert settings.dump(found, show_secrets=True)["TRACES_ENDPOINT"] == url
+
+
+def test_certifis_authorities_are_a_ca_file(read):
+    assert read(CA_FILE=certifi.where()).ca_file == certifi.where()
 
 
 def test_dump_shows_every_setting_and_keys_only_when_asked(read):
