@@ -96,7 +96,7 @@ class Parts(Triggering):
     @cached_property
     def targets(self) -> Targets:
         """What reads where deliveries go."""
-        return Targets(self.sealing)
+        return Targets(self.sealing, allow_http=self.settings.allow_http)
 
     @cached_property
     def secrets(self) -> Secrets:

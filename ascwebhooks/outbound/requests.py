@@ -37,6 +37,7 @@ class Destination:
     brackets) and ``port`` are the ones in it.  ``headers`` are ``name: value``
     lines.  ``timeout`` is one deadline for everything from resolving to the last
     byte.  ``pool`` is whom the resolver's fairness counts for: the tenant.
+    ``allow_http`` is the setting of now: the URL may be from before.
     """
 
     url: str
@@ -45,16 +46,23 @@ class Destination:
     headers: Sequence[str]
     timeout: timedelta
     pool: str
+    allow_http: bool = True
 
     @cached_property
     def wire_headers(self) -> list[str]:
         """The header lines as libcurl wants them, looked at once for all requests.
 
         Raises:
-            MalformedRequestError: If the URL or a header could split a request.
+            MalformedRequestError: If the URL or a header could split a request, or if
+                the request would be readable by all on its way, and may not be.
         """
         if not _URL.fullmatch(self.url):
             raise MalformedRequestError("the URL is malformed")
+        if not self.allow_http and not self.url.startswith("https:"):
+            raise MalformedRequestError(
+                "plain http is switched off here: give the endpoint an https URL, or"
+                " set ASCWEBHOOKS_ALLOW_HTTP"
+            )
         return _wire_lines(self.headers)
 
 

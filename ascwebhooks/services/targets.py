@@ -69,8 +69,9 @@ class Message(msgspec.Struct, frozen=True):
 class Targets:
     """Reads targets and messages within a turn's transaction."""
 
-    def __init__(self, sealing: Sealing) -> None:
+    def __init__(self, sealing: Sealing, *, allow_http: bool) -> None:
         self._sealing = sealing
+        self._allow_http = allow_http
 
     def of(self, uow: UnitOfWork, endpoint_ids: Sequence[UUID]) -> dict[UUID, Target]:
         """Return the targets of those of these endpoints whose secrets open."""
@@ -91,6 +92,7 @@ class Targets:
                 [f"{name}: {value}" for name, value in {**fixed, **own}.items()],
                 timedelta(seconds=row.timeout_s),
                 pool=row.tenant_id,
+                allow_http=self._allow_http,
             ),
             shown_headers=(*fixed.items(), *((name, HIDDEN) for name in own)),
             format=row.format,

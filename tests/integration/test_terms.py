@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ from standardwebhooks.webhooks import Webhook
 
 from ascwebhooks.errors import Unavailable
 from tests.integration import receivers
-from tests.integration.pipeline import TENANT, event
+from tests.integration.pipeline import TENANT, Pipeline, event
 from tests.waiting import wait_until
 
 FAILED = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
@@ -283,3 +284,20 @@ def test_what_was_claimed_before_a_freeze_is_not_sent_past_the_lease(
         for request in receiver.requests
     ]
     assert all(before <= after for before, after in pairwise(numbers)), numbers
+
+
+def test_nothing_leaves_in_plain_text_once_that_is_switched_off(pipeline):
+    """Although the endpoint is from when it was allowed."""
+    with receivers.Receiver(receivers.keep_alive()) as receiver:
+        endpoint_id = pipeline.endpoint(receiver.url())
+        delivery_id = pipeline.deliver_one()
+        strict = Pipeline(replace(pipeline.settings, allow_http=False))
+        try:
+            strict.turns().take([endpoint_id])
+            assert strict.after_attempts(delivery_id).status == "pending"
+        finally:
+            strict.close()
+        assert receiver.requests == []
+    (attempt,) = pipeline.attempts(delivery_id)
+    assert attempt.error == "invalid_request"
+    assert "ASCWEBHOOKS_ALLOW_HTTP" in attempt.detail

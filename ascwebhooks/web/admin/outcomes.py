@@ -58,8 +58,8 @@ ERROR_ADVICE = {
     ErrorClass.BROKEN_RESPONSE: "The answer ended before it was whole. The receiver"
     " may have got it all the same.",
     ErrorClass.HEADERS_TOO_LARGE: "The answer's headers were larger than is read.",
-    ErrorClass.INVALID_REQUEST: "The request could not be written: look at the"
-    " endpoint's own headers.",
+    ErrorClass.INVALID_REQUEST: "The request could not be made: look at the endpoint's"
+    " URL and its own headers.",
     ErrorClass.INTERNAL: "This is not the receiver's fault; the platform's log says"
     " more.",
 }
