@@ -114,7 +114,10 @@ class Filter:
             problem = self._bounds.problem(facts.data, self._items(context))
             if problem:
                 return Answer(False, problem)
-            return Answer(_run(self._program, context) is True)
+            found = _run(self._program, context)
+            if isinstance(found, bool):
+                return Answer(found)
+            return Answer(False, "the filter gives neither true nor false")
         except Failed as error:
             return Answer(False, str(error))
 

@@ -35,8 +35,8 @@ _OF_STREAM = {
 }
 _OF_DATABASE = {
     "due_deliveries": "Pending deliveries whose time has come.",
-    "oldest_due_seconds": "For how long the first of them has been due, at an active"
-    " endpoint.",
+    "oldest_due_seconds": "For how long the first of them has been due, where no pause,"
+    " breaker or Retry-After holds it.",
     "dead_letters": "Deliveries in the dead letters.",
     "open_breakers": "Endpoints whose breaker is open.",
     "leases": "Mailboxes that a worker serves now.",

@@ -8,17 +8,18 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ascwebhooks.domain.ids import Window
+from ascwebhooks.storage.standings import of_takers
 
 # The first and the third read partial indexes alone; nothing here reads a row of
 # what was delivered.
-_STANDING = text(
+_STANDING = of_takers(
     "SELECT (SELECT count(*) FROM delivery d WHERE d.status = 'pending'"
     " AND d.next_attempt_at <= now() AND d.id >= :low AND d.id < :high),"
     " (SELECT coalesce(extract(epoch FROM now() - min(o.at)), 0) FROM mailbox m"
     " CROSS JOIN LATERAL (SELECT d.next_attempt_at AS at FROM delivery d"
     " WHERE d.endpoint_id = m.endpoint_id AND d.status = 'pending'"
     " AND d.next_attempt_at <= now() AND d.id >= :low AND d.id < :high"
-    " ORDER BY d.next_attempt_at LIMIT 1) o WHERE m.state = 'active'),"
+    " ORDER BY d.next_attempt_at LIMIT 1) o WHERE TAKES_NOW),"
     " (SELECT count(*) FROM delivery d WHERE d.status = 'dead_lettered'"
     " AND d.id >= :low AND d.id < :high),"
     " (SELECT count(*) FROM mailbox WHERE breaker_openings > 0),"
@@ -27,7 +28,7 @@ _STANDING = text(
 
 
 class Standing(NamedTuple):
-    """How things stand; ``oldest_due_s`` is of active endpoints alone."""
+    """How things stand; ``oldest_due_s`` is of whom can be served."""
 
     due: int
     oldest_due_s: float

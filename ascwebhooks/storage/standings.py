@@ -19,8 +19,23 @@ from ascwebhooks.domain.health import SLOW_AFTER_FAILURES
 from ascwebhooks.domain.ids import Window
 from ascwebhooks.storage.limits import Bounded, TookTooLong
 
+_TAKES_NOW = (
+    "(m.state = 'active' AND m.breaker_openings = 0"
+    " AND (m.held_until IS NULL OR m.held_until <= now()))"
+)
+
+
+def of_takers(statement: str) -> TextClause:
+    """Return a statement with TAKES_NOW in it: whether mailbox m can be served.
+
+    What waits for a breaker, or because the receiver asked for it, is not late for want
+    of workers.
+    """
+    return text(statement.replace("TAKES_NOW", _TAKES_NOW))
+
+
 # Partial indexes alone, each read up to the bound.
-_STANDING = text(
+_STANDING = of_takers(
     "SELECT (SELECT count(*) FROM (SELECT FROM mailbox m CROSS JOIN LATERAL"
     " (SELECT FROM delivery d WHERE d.endpoint_id = m.endpoint_id"
     " AND d.status = 'pending' AND d.next_attempt_at <= now()"
@@ -31,7 +46,7 @@ _STANDING = text(
     " WHERE d.endpoint_id = m.endpoint_id AND d.status = 'pending'"
     " AND d.next_attempt_at <= now() AND d.id >= :low AND d.id < :high"
     " ORDER BY d.next_attempt_at LIMIT 1) o"
-    " WHERE m.tenant_id = :tenant AND m.state = 'active'),"
+    " WHERE m.tenant_id = :tenant AND TAKES_NOW),"
     " (SELECT count(*) FROM (SELECT FROM delivery d WHERE d.tenant_id = :tenant"
     " AND d.status = 'dead_lettered' AND d.id >= :low AND d.id < :high"
     " LIMIT :bound) dead)"
@@ -69,9 +84,9 @@ _ENDPOINTS = text(
 )
 # Of all tenants at once.  Going from endpoint to endpoint would look into each day's
 # partition for every one of them; what is due is read in one go instead.
-_DUE_BY_TENANT = text(
+_DUE_BY_TENANT = of_takers(
     "SELECT m.tenant_id, CAST(sum(o.due) AS bigint), CAST(coalesce(extract(epoch FROM"
-    " now() - min(o.at) FILTER (WHERE m.state = 'active')), 0) AS float)"
+    " now() - min(o.at) FILTER (WHERE TAKES_NOW)), 0) AS float)"
     " FROM (SELECT d.endpoint_id, count(*) AS due, min(d.next_attempt_at) AS at"
     " FROM delivery d WHERE d.status = 'pending' AND d.next_attempt_at <= now()"
     " AND d.id >= :low AND d.id < :high GROUP BY d.endpoint_id) o"

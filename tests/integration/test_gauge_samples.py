@@ -69,7 +69,7 @@ def test_a_sample_says_how_the_platform_and_each_tenant_stand(
         id=theirs,
     )
     pipeline.do(
-        "UPDATE mailbox SET breaker_openings = 1 WHERE endpoint_id = :id",
+        "UPDATE mailbox SET consecutive_failures = 3 WHERE endpoint_id = :id",
         id=endpoint_id,
     )
     pipeline.do(

@@ -67,19 +67,36 @@ def test_the_gauges_say_how_things_stand(pipeline, scrape, event):
         "UPDATE delivery SET next_attempt_at = now() - interval '60 s'"
         " WHERE status = 'pending' AND next_attempt_at <= now()"
     )
+    barred = pipeline.endpoint(event_types=["nothing.*"])
+    pipeline.do("UPDATE mailbox SET lease_until = now() + interval '1 h'")
     pipeline.do(
-        "UPDATE mailbox SET breaker_openings = 2, lease_until = now() + interval '1 h'"
+        "UPDATE mailbox SET breaker_openings = 2 WHERE endpoint_id = :id", id=barred
     )
     found = scrape()
     assert found["ascwebhooks_due_deliveries"] == 2
     assert 60 <= found["ascwebhooks_oldest_due_seconds"] < 90
     assert found["ascwebhooks_dead_letters"] == 1
     assert found["ascwebhooks_open_breakers"] == 1
-    assert found["ascwebhooks_leases"] == 1
+    assert found["ascwebhooks_leases"] == 2
     assert found["ascwebhooks_stream_lag"] == 1
     assert found["ascwebhooks_broker_up"] == found["ascwebhooks_database_up"] == 1
     assert found["ascwebhooks_events_accepted_total/stream"] == 4
     assert not [name for name in found if "acme" in name or str(endpoint_id) in name]
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["breaker_openings = 1", "held_until = now() + interval '1 h'", "state = 'paused'"],
+)
+def test_what_a_receiver_keeps_waiting_is_not_late(pipeline, scrape, event, held):
+    """No worker could do anything about it."""
+    pipeline.endpoint()
+    pipeline.accept(event())
+    pipeline.do("UPDATE delivery SET next_attempt_at = now() - interval '1 h'")
+    pipeline.do(f"UPDATE mailbox SET {held}")
+    found = scrape()
+    assert found["ascwebhooks_due_deliveries"] == 1
+    assert found["ascwebhooks_oldest_due_seconds"] == 0
 
 
 def test_gauges_are_read_at_most_every_five_seconds(pipeline, event):

@@ -503,8 +503,11 @@ def test_it_is_paused_resumed_and_cancelled(pipeline, browser, replay):
         live = operator.get(f"{path}/progress", state=state)
         assert "HX-Refresh" not in live.headers
     assert operator.get(f"{path}/progress", state="running").headers["HX-Refresh"]
-    assert operator.post(f"{path}/resume").status_code == 409
-    assert "Resume" not in operator.get(path).text
+    assert operator.post(f"{path}/resume").location == f"/admin{path}"
+    page = operator.get(path).text
+    assert "Nothing was changed: " in page
+    assert "Resume" not in page
+    assert replays(pipeline)[0].state == "cancelled"
 
 
 # Overviews

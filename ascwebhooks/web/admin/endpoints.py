@@ -170,7 +170,11 @@ def pause(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
 def resume(tenant_id: str, endpoint_id: str) -> ResponseReturnValue:
     """Let an endpoint's deliveries go on, or enable it again."""
     found = services().endpoint_states.resume(tenant_id, endpoint_id_of(endpoint_id))
-    notify("success", "The endpoint is active: what waits is sent now.")
+    notify(
+        "success",
+        "The endpoint is active: what waits for it is sent now. What became a dead"
+        " letter before stays one until it is replayed.",
+    )
     return redirect(url_of(found), HTTPStatus.SEE_OTHER)
 
 

@@ -17,7 +17,7 @@ from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.replays import ReplayState
-from ascwebhooks.errors import InvalidInput
+from ascwebhooks.errors import Conflict, InvalidInput
 from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists, narrowing, news, once, selections, words
@@ -193,9 +193,14 @@ def cancel(tenant_id: str, replay_id: str) -> ResponseReturnValue:
 def _steer(
     change: Callable[[str, UUID], Progress], tenant_id: str, replay_id: str, told: str
 ) -> ResponseReturnValue:
-    found = change(tenant_id, _id(replay_id))
-    notify("success", told)
-    return redirect(_url(tenant_id, found.replay.id), HTTPStatus.SEE_OTHER)
+    try:
+        change(tenant_id, _id(replay_id))
+    except Conflict as error:
+        # It went on while somebody thought it over: the page says how far.
+        notify("warning", f"Nothing was changed: {error}")
+    else:
+        notify("success", told)
+    return redirect(_url(tenant_id, _id(replay_id)), HTTPStatus.SEE_OTHER)
 
 
 def _shown(tenant_id: str, replay_id: UUID) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 (() => {
   "use strict";
 
+  // "12:00 PM" is wider than the marks of an axis are apart.
   const forms = {
-    time: new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }),
+    time: new Intl.DateTimeFormat(undefined, {
+      hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+    }),
     day: new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" }),
   };
   const from = new Intl.DateTimeFormat(undefined, {
