@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from ascwebhooks.domain.keys import Role
@@ -80,6 +81,30 @@ def test_a_live_part_that_finds_the_session_over_loses_nothing(page, site, log_i
     come_back(page, "admin", site.password)
     expect(page.get_by_text(RESTORED)).to_be_visible()
     expect(page.get_by_label("URL")).to_have_value("http://127.0.0.1:9009/other")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["out", "out and in"])
+def test_logging_out_in_another_tab_loses_nothing(page, site, log_in, again):
+    """And logged in again there, the form is one of a session that is over."""
+    log_in(page, site)
+    page.goto(site.admin(f"/tenants/{TENANT}/edit"))
+    page.get_by_label("Name").fill("Typed before")
+    other = page.context.new_page()
+    other.goto(site.admin("/tenants"))
+    other.get_by_role("button", name="Log out").click()
+    expect(other.get_by_label("Password")).to_be_visible()
+    if again:
+        log_in(other, site)
+    page.get_by_role("button", name="Save").click()
+    if again:
+        expect(page.get_by_text("What you typed waits in this tab")).to_be_visible()
+        page.get_by_role("button", name="Go back").click()
+    else:
+        come_back(page, "admin", site.password)
+    expect(page.get_by_text(RESTORED)).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Typed before")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Typed before")
 
 
 def test_somebody_elses_change_still_shows(page, site, log_in):

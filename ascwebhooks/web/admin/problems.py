@@ -13,12 +13,18 @@ from flask import (
     make_response,
     redirect,
     render_template,
+    request,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ascwebhooks.errors import AscWebhooksError, NotAuthenticated, PortalLinkOver
+from ascwebhooks.errors import (
+    AscWebhooksError,
+    NotAuthenticated,
+    PortalLinkOver,
+    StaleForm,
+)
 from ascwebhooks.web.admin import cookies, places
 from ascwebhooks.web.errors import status_of
 
@@ -79,9 +85,15 @@ def _log_in(_: Exception) -> ResponseReturnValue:
     """Send whoever has no session to the login page, and back here afterwards."""
     if cookies.is_portal():
         return _portal_over()
-    had_one = cookies.session_token() is not None
+    # Whoever sends a form, or has a page that asks, was logged in when they opened it;
+    # the cookie may be gone, by logging out in another tab.
+    ended = (
+        cookies.session_token() is not None
+        or places.is_part()
+        or request.method != "GET"
+    )
     target = url_for(
-        "admin.logins.form", next=places.origin(), ended="1" if had_one else None
+        "admin.logins.form", next=places.origin(), ended="1" if ended else None
     )
     if places.is_part():
         # A part would be swapped into the page: the page itself has to go there.
@@ -108,7 +120,9 @@ def _link_over(error: PortalLinkOver) -> ResponseReturnValue:
 
 def _ours(error: AscWebhooksError) -> ResponseReturnValue:
     status = status_of(error)
-    return _bug(error) if status is None else _page(status, str(error))
+    if status is None:
+        return _bug(error)
+    return _page(status, str(error), is_stale=isinstance(error, StaleForm))
 
 
 def _theirs(error: HTTPException) -> ResponseReturnValue:
@@ -120,7 +134,7 @@ def _bug(error: Exception) -> ResponseReturnValue:
     return _page(HTTPStatus.INTERNAL_SERVER_ERROR, "")
 
 
-def _page(status: HTTPStatus, detail: str) -> Response:
+def _page(status: HTTPStatus, detail: str, *, is_stale: bool = False) -> Response:
     told = _ADVICE.get(status, _OTHER)
     if places.is_part():
         response = make_response(detail or told.title, status)
@@ -132,6 +146,7 @@ def _page(status: HTTPStatus, detail: str) -> Response:
         status=status.value,
         told=told,
         detail=sentence,
+        is_stale=is_stale,
         request_id=g.get("request_id", ""),
     )
     return make_response(page, status)
