@@ -202,7 +202,8 @@ def test_an_ended_session_sends_the_whole_page_of_htmx_away(app):
     }
     answer = Browser(app).get("/tenants", headers=headers)
     assert answer.status_code == 204
-    assert answer.headers["HX-Redirect"] == "/admin/login?next=/admin/audit?a%3D1&ended=1"
+    login = "/admin/login?next=/admin/audit?a%3D1&ended=1"
+    assert answer.headers["HX-Redirect"] == login
 
 
 def test_logging_out_ends_the_session_on_the_server(browser):
