@@ -17,14 +17,14 @@ from ascwebhooks.domain import ids, retry
 from ascwebhooks.domain.deliveries import DeadReason, ErrorClass, Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
-from ascwebhooks.errors import Conflict, NotFound
+from ascwebhooks.errors import NotFound
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import attempts, lists, moves, narrowing, places, texts
 from ascwebhooks.web.admin.access import PAYLOADS, needs, tenant, visitor
 from ascwebhooks.web.admin.events import place_of
 from ascwebhooks.web.admin.forms import Line
 from ascwebhooks.web.admin.narrowing import Choice, Narrowed, Times
-from ascwebhooks.web.admin.rendering import notify
+from ascwebhooks.web.admin.rendering import notify_of
 from ascwebhooks.web.api.fields import Id
 
 blp = Blueprint("deliveries", __name__)
@@ -186,12 +186,8 @@ def _no_id() -> None:
 def _act(
     tenant_id: str, delivery_id: str, action: Callable[[str, UUID], object], done: str
 ) -> ResponseReturnValue:
-    try:
-        action(tenant_id, _id(delivery_id))
-    except Conflict as error:
-        notify("danger", f"Nothing was changed: {error}")
-    else:
-        notify("success", done)
+    found = _id(delivery_id)
+    notify_of(lambda: action(tenant_id, found), done)
     back = places.origin() or url_for(
         ".show", tenant_id=tenant_id, delivery_id=delivery_id
     )

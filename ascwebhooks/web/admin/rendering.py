@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -19,6 +19,7 @@ from markupsafe import Markup
 from ascwebhooks import __version__
 from ascwebhooks.domain import ids
 from ascwebhooks.domain.ids import Kind
+from ascwebhooks.errors import Conflict
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import (
     access,
@@ -191,3 +192,21 @@ def notify(kind: str, text: str) -> None:
         text: A sentence.
     """
     services().sessions.notify(access.visitor().session_id, kind, text)
+
+
+def notify_of(action: Callable[[], object], done: str) -> None:
+    """Do something that the visitor asked for, and keep a message of what came of it.
+
+    What is not possible any more went on while they thought it over: the page that
+    they come back to says how far.
+
+    Args:
+        action: May raise Conflict, having changed nothing.
+        done: What is said if it did not.
+    """
+    try:
+        action()
+    except Conflict as error:
+        notify("warning", f"Nothing was changed: {error}")
+    else:
+        notify("success", done)

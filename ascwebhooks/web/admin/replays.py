@@ -17,14 +17,14 @@ from ascwebhooks.domain.deliveries import Status
 from ascwebhooks.domain.ids import Kind
 from ascwebhooks.domain.keys import Permission
 from ascwebhooks.domain.replays import ReplayState
-from ascwebhooks.errors import Conflict, InvalidInput
+from ascwebhooks.errors import InvalidInput
 from ascwebhooks.services.replays import Progress
 from ascwebhooks.web.access import services
 from ascwebhooks.web.admin import lists, narrowing, news, once, selections, words
 from ascwebhooks.web.admin.access import needs, tenant, visitor
 from ascwebhooks.web.admin.forms import Form
 from ascwebhooks.web.admin.narrowing import Choice
-from ascwebhooks.web.admin.rendering import notify
+from ascwebhooks.web.admin.rendering import notify, notify_of
 from ascwebhooks.web.admin.selections import Selection
 
 blp = Blueprint("replays", __name__)
@@ -193,14 +193,9 @@ def cancel(tenant_id: str, replay_id: str) -> ResponseReturnValue:
 def _steer(
     change: Callable[[str, UUID], Progress], tenant_id: str, replay_id: str, told: str
 ) -> ResponseReturnValue:
-    try:
-        change(tenant_id, _id(replay_id))
-    except Conflict as error:
-        # It went on while somebody thought it over: the page says how far.
-        notify("warning", f"Nothing was changed: {error}")
-    else:
-        notify("success", told)
-    return redirect(_url(tenant_id, _id(replay_id)), HTTPStatus.SEE_OTHER)
+    found = _id(replay_id)
+    notify_of(lambda: change(tenant_id, found), told)
+    return redirect(_url(tenant_id, found), HTTPStatus.SEE_OTHER)
 
 
 def _shown(tenant_id: str, replay_id: UUID) -> dict[str, Any]:
