@@ -33,12 +33,14 @@ class CountedEndpoint:
     """Where some of what is replayed goes, and whether it will be taken there.
 
     ``is_skipped``: the endpoint is disabled or deleted, or its region not allowed.
+    ``is_held``: its breaker is open, or its receiver asked for a pause.
     """
 
     endpoint_id: UUID
     deliveries: int
     state: str
     is_skipped: bool
+    is_held: bool
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,11 @@ def _counted(
             open_[place.state] += counts[place.endpoint_id]
             if place.state == EndpointState.PAUSED:
                 notes.append(f"{many} made pending, to wait: {shown} is paused.")
+            elif place.is_held:
+                notes.append(
+                    f"{many} made pending, to wait: {shown} has its breaker open, or"
+                    " asked for a pause."
+                )
     if not is_exact:
         notes.append("Counting took too long: there are more, found while it runs.")
     found.sort(key=lambda each: -each.deliveries)
@@ -207,7 +214,9 @@ def _counted_endpoint(
 ) -> CountedEndpoint:
     ended = place.state in (EndpointState.DISABLED, EndpointState.DELETED)
     skipped = ended or place.region not in allowed
-    return CountedEndpoint(place.endpoint_id, deliveries, place.state, skipped)
+    return CountedEndpoint(
+        place.endpoint_id, deliveries, place.state, skipped, place.is_held
+    )
 
 
 def _many(count: int) -> str:

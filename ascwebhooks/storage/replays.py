@@ -56,11 +56,15 @@ class Ended(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Whether an endpoint takes deliveries, and where it is served."""
+    """Whether an endpoint takes deliveries, and where it is served.
+
+    ``is_held``: its breaker is open, or its receiver asked for a pause.
+    """
 
     endpoint_id: UUID
     state: str
     region: str
+    is_held: bool
 
 
 class ReplayRepository:
@@ -205,8 +209,11 @@ class ReplayRepository:
             lock: Whether they stay so until the commit.  Mailboxes are locked before
                 deliveries, in the order of their ids, as everywhere.
         """
+        is_held = (Mailbox.breaker_openings > 0) | (
+            func.coalesce(Mailbox.held_until, func.now()) > func.now()
+        )
         query = (
-            select(Mailbox.endpoint_id, Mailbox.state, Mailbox.region)
+            select(Mailbox.endpoint_id, Mailbox.state, Mailbox.region, is_held)
             .where(
                 Mailbox.tenant_id == tenant_id, Mailbox.endpoint_id.in_(endpoint_ids)
             )

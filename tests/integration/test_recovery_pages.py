@@ -341,6 +341,23 @@ def test_a_filter_is_replayed_as_the_dry_run_showed_it(pipeline, browser, endpoi
     assert set(made.criteria["filter"]) == {"status", "event_type", "since"}
 
 
+@pytest.mark.parametrize(
+    "held", ["breaker_openings = 1", "held_until = now() + interval '1 hour'"]
+)
+def test_a_dry_run_says_that_a_receiver_holds_them_up(
+    pipeline, browser, endpoint, held
+):
+    """Or they would be waited for, and nobody knew what for."""
+    plant(pipeline, endpoint, 2)
+    operator = browser()
+    wait = "They wait there: its breaker is open"
+    assert wait not in operator.get(NEW).text
+    pipeline.do(f"UPDATE mailbox SET {held}")
+    assert wait in operator.get(NEW).text
+    (note,) = pipeline.services.replays.preview("acme", filter={}).notes
+    assert note.startswith("2 deliveries are made pending, to wait: ep_")
+
+
 def test_dead_letters_are_found_by_when_they_died(pipeline, browser, endpoint):
     """Their events came days before: a schedule takes three of them."""
     with pipeline.engine.begin() as connection:
